@@ -1,0 +1,1 @@
+"""Where state lives, and the only gates to it: settings, clock, contracts, landing, lake, operations."""

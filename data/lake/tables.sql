@@ -1,0 +1,79 @@
+-- The tables that Python writes. All others are built by dbt. Times are UTC without a zone.
+create table if not exists lake.raw_marketplace.sessions (
+    session_id varchar, tutor_id varchar, customer_id varchar, subject_id varchar, status varchar,
+    scheduled_start_at timestamp, scheduled_end_at timestamp,
+    tutor_joined_at timestamp, tutor_left_at timestamp,
+    customer_joined_at timestamp, customer_left_at timestamp,
+    reports_attendance boolean, reports_customer_attendance boolean, join_kind varchar, reported_late boolean,
+    is_first_reported boolean, reschedule_count bigint, rescheduled_by varchar,
+    student_rating double, tutor_rating double, booked_followup boolean, booked_at timestamp,
+    updated_at timestamp, source varchar, batch_id varchar, version_hash varchar, ingested_at timestamp
+);
+create table if not exists lake.raw_marketplace.customers (
+    customer_id varchar, signed_up_at timestamp, acquisition_channel varchar, time_zone varchar,
+    is_active boolean,
+    goals struct(goal_id varchar, subject_id varchar, set_at timestamp, completed_at timestamp)[],
+    updated_at timestamp, source varchar, batch_id varchar, version_hash varchar, ingested_at timestamp
+);
+create table if not exists lake.raw_marketplace.tutors (
+    tutor_id varchar, hired_at timestamp, time_zone varchar, is_active boolean, subjects varchar[],
+    availability struct(weekday bigint, start_time varchar, end_time varchar)[],
+    leaves struct(starts_on date, ends_on date)[],
+    updated_at timestamp, source varchar, batch_id varchar, version_hash varchar, ingested_at timestamp
+);
+create table if not exists lake.raw_marketplace.inbound_calls (
+    call_id varchar, customer_id varchar, called_at timestamp, reason_code varchar,
+    updated_at timestamp, source varchar, batch_id varchar, version_hash varchar, ingested_at timestamp
+);
+create table if not exists lake.raw_marketplace.engagement_events (
+    event_id varchar, actor_type varchar, actor_id varchar, event_type varchar, occurred_at timestamp,
+    session_id varchar,
+    updated_at timestamp, source varchar, batch_id varchar, version_hash varchar, ingested_at timestamp
+);
+create table if not exists lake.pii.sessions (
+    session_id varchar, version_hash varchar, ingested_at timestamp,
+    student_comment varchar, tutor_comment varchar, ai_summary varchar, transcript_url varchar, video_url varchar
+);
+create table if not exists lake.pii.customers (
+    customer_id varchar, version_hash varchar, ingested_at timestamp,
+    full_name varchar, email varchar, phone varchar
+);
+create table if not exists lake.pii.tutors (
+    tutor_id varchar, version_hash varchar, ingested_at timestamp, full_name varchar, email varchar
+);
+-- A refused record can hold anything, so its text is personal until somebody has looked at it.
+create table if not exists lake.pii.quarantined_records (
+    quarantine_id varchar, value varchar, record_json varchar
+);
+create table if not exists lake.raw_quality.quarantined_records (
+    quarantine_id varchar, batch_id varchar, source varchar, kind varchar, record_id varchar,
+    field varchar, reason varchar, first_seen_at timestamp
+);
+create table if not exists lake.raw_quality.ingestion_batches (
+    batch_id varchar, source varchar, kind varchar, started_at timestamp, finished_at timestamp,
+    as_of_date date, read_count bigint, loaded_count bigint, duplicate_count bigint, quarantined_count bigint
+);
+create table if not exists lake.raw_quality.pull_cursors (
+    source varchar, kind varchar, cursor_at timestamp, batch_id varchar, saved_at timestamp
+);
+create table if not exists lake.raw_operations.alert_episodes (
+    episode_id varchar, alert_key varchar, rule_code varchar, entity_type varchar, entity_id varchar,
+    tutor_id varchar, customer_id varchar, severity varchar, status varchar, owner varchar,
+    opened_at timestamp, updated_at timestamp, resolved_at timestamp, resolution varchar,
+    coach_agreed boolean, as_of_date date, snapshot_at timestamp
+);
+create table if not exists lake.raw_operations.roster (
+    coach_email varchar, tutor_id varchar, snapshot_at timestamp
+);
+create table if not exists lake.ml.demand_forecasts (
+    subject_id varchar, hour_start_at timestamp, forecast_origin_date date, model_version varchar,
+    expected_sessions double, lower_95 double, upper_95 double
+);
+create table if not exists lake.ml.supply_demand_risks (
+    subject_id varchar, hour_start_at timestamp, forecast_origin_date date, model_version varchar,
+    supply_hours double, demand_hours double, ratio double,
+    p_shortage double, p_surplus double, expected_unmet_sessions double
+);
+create table if not exists lake.ml.forecast_refusals (
+    subject_id varchar, forecast_origin_date date, model_version varchar, not_forecast_reason varchar
+);

@@ -1,0 +1,167 @@
+"""The landing: where webhook messages lie safely before anybody looks at them.
+
+A message is one file named by its id: written under a temporary name, synced, then linked into the inbox in
+one step that fails if the id is known. Takers claim messages by moving them; what was taken lies in the archive
+for ever, so a message that is delivered again, however late, lands on itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+Verdict = Literal["stored", "duplicate", "conflict"]
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One message as it was received: the body is kept byte for byte."""
+
+    message_id: str
+    received_at: datetime
+    body: bytes
+
+
+class Landing:
+    """The folder of messages: inbox, claimed, archive. Safe for many processes at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._temporary = folder / "temporary"
+        self._inbox = folder / "inbox"
+        self._claimed = folder / "claimed"
+        self._archive = folder / "archive"
+        for place in (self._temporary, self._inbox, self._claimed, self._archive):
+            place.mkdir(parents=True, exist_ok=True)
+
+    def store(self, drop: Drop) -> Verdict:
+        """Keep a message durably. Returns only when it would survive a crash.
+
+        The same id with the same body is a duplicate; with another body a conflict, and nothing is written.
+        """
+        if not MESSAGE_ID.fullmatch(drop.message_id):
+            raise ValueError(f"message id {drop.message_id[:140]!r} is not made of letters, digits, - and _")
+        known = self._find(drop.message_id)
+        if known is not None:
+            return self._compare(known, drop)
+        temporary = self._temporary / uuid.uuid4().hex
+        final = self._inbox / f"{drop.message_id}.json"
+        try:
+            _write_durably(temporary, _envelope(drop))
+            os.link(temporary, final)
+            earlier = self._taken_earlier(drop.message_id, than=temporary)
+            if earlier is not None:
+                final.unlink(missing_ok=True)
+                return self._compare(earlier, drop)
+        except FileExistsError:
+            return self._compare(final, drop)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(self._inbox)
+        return "stored"
+
+    def _taken_earlier(self, message_id: str, *, than: Path) -> Path | None:
+        # A taker may have moved the same message on between our look and our link: then ours is the second one.
+        name = f"{message_id}.json"
+        for place in (*self._claimed.glob(f"*/{name}"), self._shelf(message_id) / name):
+            try:
+                if not place.samefile(than):
+                    return place
+            except FileNotFoundError:
+                continue
+        return None
+
+    def waiting(self) -> list[str]:
+        """Return the ids that nobody has taken in yet, claimed but unfinished ones included, in order."""
+        places = [*self._inbox.glob("*.json"), *self._claimed.glob("*/*.json")]
+        return sorted(place.stem for place in places)
+
+    def claim(self, *, limit: int = 5_000) -> Iterator[Drop]:
+        """Take up to limit messages, oldest claim first; an unfinished claim of a killed process is taken up again.
+
+        Call only while holding the lock of the taker: claims are told apart by process, not by age.
+        """
+        leftovers = sorted(self._claimed.glob("*/*.json"))
+        fresh = sorted(self._inbox.glob("*.json"))[: max(0, limit - len(leftovers))]
+        if fresh:
+            folder = self._claimed / uuid.uuid4().hex
+            folder.mkdir()
+            for place in fresh:
+                os.rename(place, folder / place.name)
+            _sync_folder(folder)
+            leftovers += sorted(folder.glob("*.json"))
+        for place in leftovers[:limit]:
+            yield _read(place)
+
+    def finish(self, message_ids: list[str]) -> None:
+        """Move claimed messages to the archive. Safe to repeat."""
+        wanted = set(message_ids)
+        for place in sorted(self._claimed.glob("*/*.json")):
+            if place.stem in wanted:
+                shelf = self._shelf(place.stem)
+                shelf.mkdir(parents=True, exist_ok=True)
+                os.rename(place, shelf / place.name)
+        for folder in self._claimed.iterdir():
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+    def _find(self, message_id: str) -> Path | None:
+        # Messages only ever move forward, so looking in the order of their way never misses one.
+        name = f"{message_id}.json"
+        for _ in range(2):
+            for place in (
+                self._inbox / name,
+                *self._claimed.glob(f"*/{name}"),
+                self._shelf(message_id) / name,
+            ):
+                if place.exists():
+                    return place
+        return None
+
+    def _compare(self, known: Path, drop: Drop) -> Verdict:
+        try:
+            stored = _read(known)
+        except FileNotFoundError:
+            moved = self._find(drop.message_id)
+            if moved is None:
+                raise
+            stored = _read(moved)
+        same = hashlib.sha256(stored.body).digest() == hashlib.sha256(drop.body).digest()
+        return "duplicate" if same else "conflict"
+
+    def _shelf(self, message_id: str) -> Path:
+        return self._archive / hashlib.sha256(message_id.encode()).hexdigest()[:2]
+
+
+def _envelope(drop: Drop) -> bytes:
+    head = {"message_id": drop.message_id, "received_at": drop.received_at.isoformat()}
+    return json.dumps(head).encode() + b"\n" + drop.body
+
+
+def _read(place: Path) -> Drop:
+    head, _, body = place.read_bytes().partition(b"\n")
+    fields = json.loads(head)
+    return Drop(fields["message_id"], datetime.fromisoformat(fields["received_at"]), body)
+
+
+def _write_durably(place: Path, content: bytes) -> None:
+    with place.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
