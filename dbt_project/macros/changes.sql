@@ -1,0 +1,16 @@
+{#
+What changed since a table was built. Every raw row knows the lake snapshot that brought it (DuckLake's virtual
+column snapshot_id). Snapshots are numbered in the order of their commits, whatever the clocks of two writers say,
+and keep their number when files are merged: so the greatest number in a table is where its next build starts.
+#}
+
+{% macro built_until(relation) -%}
+    (select coalesce(max(built.loaded_snapshot_id), -1) from {{ relation }} as built)
+{%- endmacro %}
+
+{# Sessions that changed since the relation was built. Grain: session_id. #}
+{% macro changed_sessions(relation) -%}
+    select facts.session_id
+    from {{ ref('fct_sessions') }} as facts
+    where facts.loaded_snapshot_id > {{ built_until(relation) }}
+{%- endmacro %}

@@ -1,0 +1,40 @@
+-- One row per session_id and rule_code: what the rulebook finds wrong with a session, at its highest severity.
+-- Only changed sessions are judged again; a change of the rules needs a full refresh.
+{{ config(materialized='incremental', incremental_strategy='replace_changed_sessions', tags=['fast']) }}
+
+with
+sessions as (
+    select
+        *,
+        is_first_for_customer as is_first
+    from {{ ref('fct_sessions') }}
+    {% if is_incremental() %}
+    where session_id in (select changed.session_id from ({{ changed_sessions(this) }}) as changed)
+    {% endif %}
+),
+
+rules as (select * from {{ ref('session_flag_rules') }}),
+
+judged as ({{ session_flags('sessions', 'rules') }}
+),
+
+flags as (
+    select
+        judged.session_id,
+        judged.rule_code,
+        sessions.tutor_id,
+        sessions.customer_id,
+        sessions.subject_id,
+        judged.severity,
+        judged.measure,
+        judged.value,
+        judged.threshold,
+        sessions.loaded_snapshot_id,
+        sessions.session_date,
+        sessions.scheduled_start_at,
+        sessions.ended_at
+    from judged
+    inner join sessions on judged.session_id = sessions.session_id
+)
+
+select * from flags
