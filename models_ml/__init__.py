@@ -1,0 +1,1 @@
+"""Pure thinking: frames in, frames out. No I/O, no clock, no Dagster."""

@@ -1,0 +1,1 @@
+"""Pure speaking: messages, policy, rendering and the senders that carry them."""
