@@ -1,0 +1,1 @@
+"""What exists, in Python: ingestion, transformation, prediction, publication and action as Dagster assets."""

@@ -1,0 +1,1 @@
+"""What happens because of what is true: episodes from candidates, mail from episodes, people's decisions back."""

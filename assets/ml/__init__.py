@@ -1,0 +1,1 @@
+"""Predictions as assets: read features, call a pure engine, write ml tables."""
