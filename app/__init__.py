@@ -1,0 +1,1 @@
+"""Doors: whatever listens on a port."""

@@ -1,0 +1,365 @@
+"""Data health: what is late, what was refused, and which version readers see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from app.dashboard import access, actions, history, queries, stores, wording
+from app.dashboard.components import page
+from app.dashboard.components.board import Cell, Column, Row, Tile, table, tiles
+from app.dashboard.components.page import Lens
+
+SHOWN = 15
+LATE_HOURS = {
+    "sessions": 1.0,
+    "inbound_calls": 2.0,
+    "customers": 6.0,
+    "tutors": 6.0,
+    "engagement_events": 6.0,
+}
+"""Twelve times the pull interval of a feed: by then something is stuck, not merely slow."""
+
+
+def data_health() -> None:
+    """Draw the page."""
+    lens = page.begin(
+        "Data health", "What is late, what was refused, and which version do readers see?", "see_data_health"
+    )
+    freshness = queries.source_freshness(lens)
+    quality = queries.ingestion_quality(lens)
+    quarantine = queries.quarantine(lens)
+    versions = history.versions(lens.person)
+    headline(freshness, quality, quarantine, versions)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        feeds(freshness, lens)
+    with right:
+        lanes(versions)
+    batches(quality, lens)
+    refused(quarantine, lens)
+    sources(lens)
+    published(lens, versions)
+
+
+def headline(
+    freshness: pl.DataFrame, quality: pl.DataFrame, quarantine: pl.DataFrame, versions: list[history.Version]
+) -> None:
+    """Answer first: late feeds, lost records, refusals, failed checks."""
+    late = [row for row in freshness.iter_rows(named=True) if is_late(row)]
+    lost = quality.filter(~pl.col("is_conserved")).height
+    read, refused_count = int(quality["read_count"].sum() or 0), int(quality["quarantined_count"].sum() or 0)
+    failed = failed_checks(versions[0].checks) if versions else []
+    tiles(
+        [
+            Tile(
+                "Feeds late",
+                wording.number(len(late)),
+                f"of {freshness.height}",
+                tone="amber" if late else "green",
+                note=wording.listed([wording.label(row["kind"]) for row in late[:2]]) or "all read in time",
+            ),
+            Tile(
+                "Days that do not add up",
+                wording.number(lost),
+                tone="red" if lost else "green",
+                note="read = loaded + duplicate + quarantined",
+            ),
+            Tile(
+                "Quarantined",
+                wording.number(quarantine["record_count"].sum()),
+                "records",
+                tone="amber" if refused_count else "green",
+                note=f"{wording.percent(refused_count / read, 2) if read else wording.NOTHING} of what was read",
+            ),
+            Tile(
+                "Checks of this version",
+                wording.number(len(failed)),
+                "not passed",
+                tone="red" if failed else "green",
+                note=wording.listed(failed[:2]) or "all passed",
+            ),
+        ],
+        key="health.tiles",
+    )
+
+
+def feeds(freshness: pl.DataFrame, lens: Lens) -> None:
+    """Draw how old the newest news of each feed is."""
+    page.section("Feeds", "Ages at the moment this version was made.")
+    table(
+        (
+            Column("Feed", first=True),
+            Column("Read", right=True, tight=True),
+            Column("New rows", right=True, tight=True, wide=True),
+            Column("Newest change", right=True, tight=True),
+            Column("", tight=True),
+        ),
+        [
+            Row(
+                [
+                    Cell(wording.label(row["kind"]), sub=wording.label(row["source"])),
+                    Cell(_age(row["hours_since_read"])),
+                    Cell(_age(row["hours_since_loaded"])),
+                    Cell(
+                        _age(row["hours_since_change"]), sub=wording.moment(row["last_changed_at"], lens.zone)
+                    ),
+                    Cell(
+                        "Late" if is_late(row) else "In time",
+                        chip=True,
+                        tone="amber" if is_late(row) else "green",
+                    ),
+                ]
+            )
+            for row in freshness.iter_rows(named=True)
+        ],
+        key="health.feeds",
+        label="Feeds",
+        nothing="Nothing has been read yet.",
+    )
+
+
+def lanes(versions: list[history.Version]) -> None:
+    """Draw what each lane published last."""
+    page.section("Lanes", "What each lane published last.")
+    now = stores.clock().now()
+    newest: dict[str, history.Version] = {}
+    for one in versions:
+        if one.rolled_back_to is None:
+            newest.setdefault(one.lane, one)
+    table(
+        (Column("Lane", first=True), Column("Last", right=True, tight=True), Column("Checks", tight=True)),
+        [
+            Row(
+                [
+                    Cell(wording.label(lane), sub=f"version {one.version}"),
+                    Cell(wording.ago(one.published_at, now)),
+                    _checks_cell(one),
+                ]
+            )
+            for lane, one in sorted(newest.items())
+        ],
+        key="health.lanes",
+        label="Lanes",
+        nothing="No lane has published yet.",
+    )
+
+
+def batches(quality: pl.DataFrame, lens: Lens) -> None:
+    """Draw what was read and what became of it."""
+    page.section("Records by day", "Read = loaded + duplicate + quarantined, for every batch.")
+    rows = quality.head(SHOWN)
+    table(
+        (
+            Column("Day", first=True, tight=True),
+            Column("Feed"),
+            Column("Read", right=True),
+            Column("Loaded", right=True),
+            Column("Duplicate", right=True, wide=True),
+            Column("Quarantined", right=True, wide=True),
+            Column("", tight=True),
+        ),
+        [
+            Row(
+                [
+                    Cell(
+                        wording.day(row["as_of_date"]),
+                        sub=wording.count(row["batch_count"], "batch", "batches"),
+                    ),
+                    Cell(wording.label(row["kind"]), sub=wording.label(row["source"])),
+                    Cell(wording.number(row["read_count"])),
+                    Cell(wording.number(row["loaded_count"])),
+                    Cell(wording.number(row["duplicate_count"])),
+                    Cell(
+                        wording.number(row["quarantined_count"]),
+                        tone="amber" if row["quarantined_count"] else "",
+                    ),
+                    Cell(
+                        "Adds up" if row["is_conserved"] else "Does not add up",
+                        chip=True,
+                        tone="green" if row["is_conserved"] else "red",
+                    ),
+                ]
+            )
+            for row in rows.iter_rows(named=True)
+        ],
+        key="health.batches",
+        label="Records by day",
+        nothing="No batch so far.",
+    )
+    if quality.height > SHOWN:
+        st.caption(f"The newest {SHOWN} of {quality.height:,}.")
+
+
+def refused(quarantine: pl.DataFrame, lens: Lens) -> None:
+    """Draw what was refused, by reason."""
+    page.section(
+        "Quarantine", "What was refused and why. Values are not shown here: they can hold personal data."
+    )
+    table(
+        (
+            Column("Reason", first=True),
+            Column("Field", wide=True),
+            Column("Feed", wide=True),
+            Column("Records", right=True),
+            Column("Last seen", right=True, tight=True),
+        ),
+        [
+            Row(
+                [
+                    Cell(
+                        row["reason"] or "no reason recorded",
+                        sub=f"for example {row['example_record_id']}" if row["example_record_id"] else None,
+                    ),
+                    Cell(row["field"] or wording.NOTHING),
+                    Cell(wording.label(row["kind"]), sub=wording.label(row["source"])),
+                    Cell(wording.number(row["record_count"])),
+                    Cell(wording.moment(row["last_seen_at"], lens.zone)),
+                ]
+            )
+            for row in quarantine.head(SHOWN).iter_rows(named=True)
+        ],
+        key="health.quarantine",
+        label="Quarantine",
+        nothing="Nothing is in quarantine.",
+    )
+
+
+def sources(lens: Lens) -> None:
+    """Draw what each source reports, since a missing value means nothing where nobody reports it."""
+    page.section("What each source reports", "Where it says no, a missing value says nothing.")
+    found = queries.sources(lens)
+    kinds = [name for name in found.columns if name.startswith("reports_")]
+    table(
+        (
+            Column("Source", first=True),
+            *[
+                Column(
+                    wording.label(kind.removeprefix("reports_")), tight=True, wide=kind not in _SHOWN_SMALL
+                )
+                for kind in kinds
+            ],
+        ),
+        [
+            Row(
+                [
+                    Cell(wording.label(row["source"])),
+                    *[Cell("yes" if row[kind] else "no", tone="" if row[kind] else "grey") for kind in kinds],
+                ]
+            )
+            for row in found.iter_rows(named=True)
+        ],
+        key="health.sources",
+        label="Sources",
+        nothing="No source is known yet.",
+    )
+
+
+_SHOWN_SMALL = ("reports_ratings", "reports_attendance", "reports_availability")
+
+
+def published(lens: Lens, versions: list[history.Version]) -> None:
+    """Draw the published versions, and the way back to an older one."""
+    page.section(
+        "Published versions",
+        "Readers see the first line. Versions only move forward: going back publishes the old one anew.",
+    )
+    outcome = st.session_state.pop("health.outcome", None)
+    if outcome is not None:
+        (st.success if isinstance(outcome, actions.Done) else st.warning)(outcome.text)
+    hold = lens.published.hold
+    if hold is not None:
+        st.warning(
+            f"Lanes are held since {wording.moment(hold.placed_at, lens.zone)}: {page.plain(hold.reason)}"
+        )
+        if access.may(lens.person, "roll_back") and st.button("Release the hold", key="health.release"):
+            _finish(actions.release_hold(lens.person))
+    table(
+        (
+            Column("Version", first=True, tight=True),
+            Column("Data of", tight=True),
+            Column("Lane"),
+            Column("Published", right=True, tight=True),
+            Column("Checks", tight=True, wide=True),
+            Column("Note", wide=True),
+        ),
+        [
+            Row(
+                [
+                    Cell(str(one.version), sub=f"snapshot {one.snapshot_id}"),
+                    Cell(wording.day(one.as_of_date, year=True)),
+                    Cell(wording.label(one.lane)),
+                    Cell(wording.moment(one.published_at, lens.zone)),
+                    _checks_cell(one),
+                    Cell(
+                        f"back to version {one.rolled_back_to}: {one.note or ''}"
+                        if one.rolled_back_to
+                        else one.note or ""
+                    ),
+                ],
+                chosen=one.version == lens.published.version,
+            )
+            for one in versions[:SHOWN]
+        ],
+        key="health.versions",
+        label="Published versions",
+    )
+    if access.may(lens.person, "roll_back"):
+        roll_back(lens, versions)
+
+
+def roll_back(lens: Lens, versions: list[history.Version]) -> None:
+    """Draw the form that goes back to an older version; it wants a reason and the version typed again."""
+    older = [one.version for one in versions if one.snapshot_id != lens.published.snapshot_id]
+    if not older:
+        return
+    with st.expander("Go back to an older version"), st.form("rollback", border=False):
+        st.write("Readers then see the older version, and lanes publish nothing until the hold is released.")
+        version = st.selectbox("Version", older)
+        reason = st.text_input("Why")
+        typed = st.text_input("Type the version number to confirm")
+        if st.form_submit_button("Go back"):
+            if typed.strip() != str(version):
+                _finish(actions.NotDone("The number typed is not the version chosen. Nothing was changed."))
+            _finish(actions.roll_back(lens.person, int(version), reason=reason))
+
+
+def is_late(row: dict[str, Any]) -> bool:
+    """Return whether a pulled feed was read too long ago; drops and imports come when they come."""
+    if row["source"] != "rails.pull":
+        return False
+    hours = row["hours_since_read"]
+    return hours is None or hours > LATE_HOURS.get(row["kind"], 24.0)
+
+
+def failed_checks(checks: dict[str, Any]) -> list[str]:
+    """Return the names of the checks that a version did not pass."""
+    return [name for name, outcome in checks.items() if not _passed(outcome)]
+
+
+def _passed(outcome: Any) -> bool:
+    # A lane publishes only after its blocking checks passed, so a row without verdicts has passed them.
+    if isinstance(outcome, dict):
+        return _passed(outcome.get("passed", outcome.get("status")))
+    return outcome is not False and outcome not in ("failed", "fail", "error")
+
+
+def _checks_cell(one: history.Version) -> Cell:
+    failed = failed_checks(one.checks)
+    return Cell(
+        f"{len(failed)} not passed" if failed else "Passed", chip=True, tone="red" if failed else "green"
+    )
+
+
+def _age(hours: float | None) -> str:
+    return wording.span(hours * 3600) if wording.is_known(hours) and hours is not None else "never"
+
+
+def _finish(outcome: actions.Outcome) -> None:
+    st.session_state["health.outcome"] = outcome
+    st.rerun()
+
+
+data_health()
