@@ -1,0 +1,237 @@
+"""Both real sets come in whole: every total agrees with a recomputation from the raw files by other means.
+
+The recomputation uses polars and no mapping. What the sources do not have must stay empty.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+from import_builders import a_fresh_lake, run_import
+
+from assets.ingest.mapping import load_mapping
+from assets.ingest.real_files import RealDataMissing, RealSet, import_tasks
+from assets.ingest.report import ImportReport
+from data.lake.writer import LakeWriter
+from data.settings import get_settings
+
+pytestmark = pytest.mark.slow
+
+ABSENT = ("student_rating", "tutor_rating", "customer_joined_at", "customer_left_at", "is_first_reported")
+ABSENT += ("booked_followup", "booked_at")
+
+
+class Imported:
+    """One real set in a lake of its own, imported twice."""
+
+    def __init__(self, lake: LakeWriter, name: RealSet) -> None:
+        try:
+            self.tasks = import_tasks(name, get_settings())
+        except RealDataMissing:
+            pytest.skip(f"real data set {name} is not here")
+        self.raw = self.tasks[0].file
+        self.lake = lake
+        self.first = self._import()
+        self.second = self._import()
+
+    def _import(self) -> list[ImportReport]:
+        return [run_import(self.lake, task.file, load_mapping(task.mapping)) for task in self.tasks]
+
+    def sessions(self) -> pl.DataFrame:
+        return self.lake.read("select * from lake.raw_marketplace.sessions")
+
+
+@pytest.fixture(scope="module")
+def incidents() -> Iterator[Imported]:
+    with a_fresh_lake() as lake:
+        yield Imported(lake, "incidents")
+
+
+@pytest.fixture(scope="module")
+def flights() -> Iterator[Imported]:
+    with a_fresh_lake() as lake:
+        yield Imported(lake, "flights")
+
+
+def totals(rows: pl.DataFrame, by: str | pl.Expr) -> list[tuple[object, ...]]:
+    return rows.group_by(by).len().sort(pl.all()).rows()
+
+
+def assert_same_totals(stored: pl.DataFrame, expected: pl.DataFrame) -> None:
+    for name in ("tutor_id", "customer_id", "subject_id", "status"):
+        assert totals(stored, name) == totals(expected, name), name
+    hour = pl.col("scheduled_start_at").dt.truncate("1h")
+    assert totals(stored, hour) == totals(expected, hour), "per hour"
+    assert stored.sort("session_id")["scheduled_start_at"].equals(
+        expected.sort("session_id")["scheduled_start_at"]
+    )
+
+
+def expected_incidents(file: Path) -> pl.DataFrame:
+    events = pl.read_parquet(file).sort("number", "sys_mod_count", "sys_updated_at")
+
+    def last(name: str) -> pl.Expr:
+        return pl.col(name).drop_nulls().last()
+
+    worked_on = (pl.col("incident_state") == "Active") & pl.col("assigned_to").is_not_null()
+    return events.group_by("number", maintain_order=True).agg(
+        tutor_id=pl.coalesce(last("assigned_to"), last("resolved_by")),
+        customer_id=last("caller_id"),
+        subject_id=last("category"),
+        status=pl.lit("finished"),
+        scheduled_start_at=pl.col("opened_at").first(),
+        scheduled_end_at=last("closed_at"),
+        tutor_joined_at=pl.col("sys_updated_at").filter(worked_on).first(),
+        tutor_left_at=last("resolved_at"),
+        reported_late=~pl.col("made_sla").last(),
+        reschedule_count=pl.col("reassignment_count").last(),
+        updated_at=pl.col("sys_updated_at").max(),
+        is_phone=(pl.col("contact_type") == "Phone").any(),
+        last_event_at=pl.col("sys_updated_at").max(),
+    ).rename({"number": "session_id"})  # fmt: skip
+
+
+def packaged_csv(file: Path) -> pl.DataFrame:
+    with zipfile.ZipFile(file) as archive:
+        return pl.read_csv(archive.read("flights.csv"), null_values="NA", infer_schema_length=None)
+
+
+def expected_flights(file: Path) -> pl.DataFrame:
+    rows = pl.read_parquet(file) if file.suffix == ".parquet" else packaged_csv(file)
+    # The file's own UTC hour plus the scheduled minute: another way to the instant than the local clock.
+    hour = pl.col("time_hour").cast(pl.String).str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us")
+    start = hour + pl.duration(minutes=pl.col("sched_dep_time") % 100)
+    delay = pl.duration(minutes=pl.col("dep_delay"))
+    return rows.select(
+        session_id=pl.format(
+            "{}-{}-{}/{}{}/{}/{}", "year", *(pl.col(n).cast(pl.String).str.zfill(2) for n in ("month", "day")),
+            "carrier", "flight", "origin", pl.col("sched_dep_time").cast(pl.String).str.zfill(4),
+        ),
+        tutor_id="tailnum",
+        customer_id=pl.col("carrier") + "-" + pl.col("dest"),
+        subject_id="origin",
+        status=pl.lit("finished"),
+        scheduled_start_at=start,
+        tutor_joined_at=pl.when(pl.col("dep_time").is_not_null()).then(start + delay),
+    )  # fmt: skip
+
+
+def test_the_incident_totals_are_those_of_the_source(incidents: Imported) -> None:
+    sessions = incidents.sessions()
+    assert sessions.height == 24_918
+    assert (sessions["tutor_id"].drop_nulls().n_unique(), sessions["tutor_id"].null_count()) == (287, 22)
+    assert (sessions["customer_id"].drop_nulls().n_unique(), sessions["customer_id"].null_count()) == (
+        5_244,
+        3,
+    )
+    assert sessions["subject_id"].drop_nulls().n_unique() == 52
+    assert sessions["reported_late"].sum() == 9_115
+    moved = sessions.filter(pl.col("reschedule_count") > 0)
+    assert moved.height == 11_369
+    assert moved["rescheduled_by"].unique().to_list() == ["system"]
+    assert sessions.filter(pl.col("reschedule_count") == 0)["rescheduled_by"].null_count() == 24_918 - 11_369
+    top_ten = sessions["subject_id"].drop_nulls().value_counts(sort=True).head(10)["count"].sum()
+    assert round(top_ten / sessions.height, 2) == 0.76
+
+
+def test_the_incidents_agree_with_a_recomputation(incidents: Imported) -> None:
+    sessions, expected = (
+        incidents.sessions().sort("session_id"),
+        expected_incidents(incidents.raw).sort("session_id"),
+    )
+    assert_same_totals(sessions, expected)
+    names = [
+        "scheduled_end_at",
+        "tutor_joined_at",
+        "tutor_left_at",
+        "reported_late",
+        "reschedule_count",
+        "updated_at",
+    ]
+    for name in ["session_id", "tutor_id", "customer_id", "subject_id", *names]:
+        assert sessions[name].equals(expected[name]), name
+    assert sessions["updated_at"].max() == expected["last_event_at"].max()
+
+
+def test_the_calls_are_the_tickets_opened_by_telephone(incidents: Imported) -> None:
+    calls = incidents.lake.read("select * from lake.raw_marketplace.inbound_calls")
+    expected = expected_incidents(incidents.raw).filter("is_phone")
+    assert (calls.height, calls["customer_id"].drop_nulls().n_unique()) == (24_688, 5_210)
+    assert totals(calls, "customer_id") == totals(expected, "customer_id")
+    hour = pl.col("called_at").dt.truncate("1h").alias("hour")
+    assert totals(calls, hour) == totals(
+        expected, pl.col("scheduled_start_at").dt.truncate("1h").alias("hour")
+    )
+
+
+def test_the_incidents_gain_no_rating_no_meeting_and_no_no_show(incidents: Imported) -> None:
+    sessions = incidents.sessions()
+    for name in ABSENT:
+        assert sessions[name].null_count() == sessions.height, name
+    assert sessions["join_kind"].unique().to_list() == ["queue"]
+    assert not sessions["reports_attendance"].any()
+    assert not sessions["reports_customer_attendance"].any()
+    assert incidents.lake.read("select count(*) as n from lake.pii.sessions")["n"][0] == 0
+
+
+def test_the_dense_days_of_the_incidents_are_91(incidents: Imported) -> None:
+    start = pl.col("scheduled_start_at").dt.date()
+    dense = incidents.sessions().filter(start.is_between(pl.date(2016, 3, 1), pl.date(2016, 5, 30)))
+    assert dense.height == 24_137
+    assert dense.select(start.n_unique()).item() == 91
+
+
+def test_the_flight_totals_are_those_of_the_source(flights: Imported) -> None:
+    sessions = flights.sessions()
+    assert sessions.height == sessions["session_id"].n_unique() == 336_776
+    assert (sessions["tutor_id"].drop_nulls().n_unique(), sessions["tutor_id"].null_count()) == (4_043, 2_512)
+    assert (sessions["customer_id"].n_unique(), sessions["customer_id"].null_count()) == (314, 0)
+    assert sessions["subject_id"].n_unique() == 3
+    assert sessions["tutor_joined_at"].null_count() == 8_255
+    assert sessions["reports_attendance"].all()
+
+
+def test_the_flights_agree_with_a_recomputation(flights: Imported) -> None:
+    sessions, expected = (
+        flights.sessions().sort("session_id"),
+        expected_flights(flights.raw).sort("session_id"),
+    )
+    assert_same_totals(sessions, expected)
+    for name in ("session_id", "tutor_id", "customer_id", "subject_id", "tutor_joined_at"):
+        assert sessions[name].equals(expected[name]), name
+    known = pl.max_horizontal("scheduled_start_at", "tutor_joined_at")
+    assert sessions["updated_at"].max() <= expected.select(known.max()).item()
+
+
+def test_the_flights_gain_no_rating_no_end_and_no_customer_join(flights: Imported) -> None:
+    sessions = flights.sessions()
+    for name in (
+        *ABSENT,
+        "scheduled_end_at",
+        "tutor_left_at",
+        "reported_late",
+        "reschedule_count",
+        "rescheduled_by",
+    ):
+        assert sessions[name].null_count() == sessions.height, name
+    assert not sessions["reports_customer_attendance"].any()
+
+
+@pytest.mark.parametrize("name", ["incidents", "flights"])
+def test_a_second_import_of_a_real_set_adds_nothing(name: str, request: pytest.FixtureRequest) -> None:
+    imported: Imported = request.getfixturevalue(name)
+    for first, second in zip(imported.first, imported.second, strict=True):
+        assert (first.loaded_count, first.quarantined_count) == (first.read_count, 0)
+        assert (second.loaded_count, second.duplicate_count) == (0, first.read_count)
+        assert first.notes, "what the source lacks is said"
+        assert (first.repeated_times, first.skipped_times) == (0, 0)
+    account = imported.lake.read("select * from lake.raw_quality.ingestion_batches")
+    rest = (
+        pl.col("read_count")
+        - pl.col("loaded_count")
+        - pl.col("duplicate_count")
+        - pl.col("quarantined_count")
+    )
+    assert account.select(rest.abs().sum()).item() == 0

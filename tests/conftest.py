@@ -1,0 +1,78 @@
+"""Fixtures for everything that keeps state: one embedded server per process, an empty store and lake per test."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from pydantic import SecretStr
+
+from data.lake.writer import LakeWriter, open_writer
+from data.operations.store import Operations, open_operations
+from data.operations.tables import Base
+from data.postgres import Postgres, open_postgres
+from data.settings import Settings
+
+# The same examples on every machine, and nothing written beside the code.
+hypothesis_settings.register_profile(
+    "seeded", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("seeded")
+
+
+@pytest.fixture(scope="session")
+def state_folder() -> Iterator[Path]:
+    # Not pytest's own folder: that one is closed to the user the embedded server runs as.
+    folder = Path(tempfile.mkdtemp(prefix="chalkline-tests-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def state_settings(state_folder: Path) -> Settings:
+    # Unset: the embedded server. Set: a throwaway server, since every test empties its databases.
+    address = os.environ.get("CHALKLINE_TEST_DATABASE_URL")
+    return Settings(state=state_folder, database_url=SecretStr(address) if address else None)
+
+
+@pytest.fixture(scope="session")
+def postgres(state_settings: Settings) -> Postgres:
+    return open_postgres(state_settings)
+
+
+@pytest.fixture(scope="session")
+def _opened_operations(postgres: Postgres) -> Operations:
+    return open_operations(postgres)
+
+
+@pytest.fixture
+def operations(_opened_operations: Operations) -> Operations:
+    names = ", ".join(table.name for table in Base.metadata.sorted_tables)
+    with _opened_operations.engine.begin() as connection:
+        connection.execute(sa.text(f"truncate {names} restart identity cascade"))
+    return _opened_operations
+
+
+@pytest.fixture(scope="session")
+def opened_lake(state_settings: Settings) -> Iterator[LakeWriter]:
+    """The lake of this process, with whatever earlier tests left in it."""
+    with open_writer(state_settings) as lake:
+        yield lake
+
+
+@pytest.fixture
+def lake(opened_lake: LakeWriter) -> LakeWriter:
+    """The lake of this process, emptied."""
+    tables = opened_lake.read(
+        "select schema_name || '.' || table_name as name from duckdb_tables() where database_name = 'lake'"
+    )["name"]
+    with opened_lake.transaction():
+        for table in tables:
+            opened_lake.connection.execute(f"delete from lake.{table}")
+    return opened_lake

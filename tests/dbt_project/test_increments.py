@@ -1,0 +1,118 @@
+"""The incremental law: however the days are cut into runs, the tables come out the same."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from tests.dbt_project.lake import Lake, day_vars, days, deliver_day
+from tests.dbt_project.world import FIRST_DAY, Delivery, World, instant
+
+pytestmark = pytest.mark.slow
+
+HISTORY, SPAN = 8, 10
+ALL_DAYS = days(HISTORY + SPAN)
+RUN_DAYS = ALL_DAYS[HISTORY:]
+WITHOUT_VIEWS = ("--exclude", "path:models/staging")
+"""The views on raw tables are made once: they do not hold rows."""
+
+
+@pytest.fixture(scope="module")
+def day_by_day(lake: Lake) -> dict[str, str]:
+    """Ten days, each delivered and built on its own, with a fast run in the middle of one of them."""
+    world = World()
+    lake.deliver(world.registers(), at=instant(FIRST_DAY, -10), day=FIRST_DAY)
+    for day in ALL_DAYS[:HISTORY]:
+        deliver_day(lake, world, day)
+    for day in RUN_DAYS:
+        if day == RUN_DAYS[4]:
+            noon = instant(day, 12).isoformat()
+            lake.dbt("run", "--select", "tag:fast", run_vars=day_vars(day, as_of_instant=noon))
+        deliver_day(lake, world, day)
+        if day == RUN_DAYS[0]:
+            lake.dbt("seed", run_vars=day_vars(day))
+            lake.dbt("run", run_vars=day_vars(day))
+        else:
+            lake.dbt("run", *WITHOUT_VIEWS, run_vars=day_vars(day))
+    return lake.digests()
+
+
+@pytest.fixture(scope="module")
+def in_one_run(lake: Lake, day_by_day: dict[str, str]) -> dict[str, str]:
+    """The same days from nothing, in one backfill."""
+    lake.forget()
+    lake.dbt("run", *WITHOUT_VIEWS, run_vars=day_vars(RUN_DAYS[0], RUN_DAYS[-1]))
+    return lake.digests()
+
+
+def differing(one: dict[str, str], other: dict[str, str]) -> dict[str, tuple[str | None, str | None]]:
+    names = one.keys() | other.keys()
+    return {name: (one.get(name), other.get(name)) for name in names if one.get(name) != other.get(name)}
+
+
+def test_ten_daily_runs_equal_one_backfill(day_by_day: dict[str, str], in_one_run: dict[str, str]) -> None:
+    assert differing(day_by_day, in_one_run) == {}
+
+
+def test_no_relation_is_empty(in_one_run: dict[str, str]) -> None:
+    empty = {name for name, digest in in_one_run.items() if digest.startswith("0 rows")}
+    assert empty <= {"marts.fct_alert_episodes"}
+
+
+def test_running_a_day_again_changes_nothing(lake: Lake, in_one_run: dict[str, str]) -> None:
+    lake.dbt("run", *WITHOUT_VIEWS, run_vars=day_vars(RUN_DAYS[-1]))
+    assert differing(in_one_run, lake.digests()) == {}
+
+
+def test_a_late_record_reaches_the_facts_of_its_old_days(lake: Lake, in_one_run: dict[str, str]) -> None:
+    last = RUN_DAYS[-1]
+    old = lake.read(
+        "select * from lake.core.fct_sessions where status = 'completed' and tutor_id = 'tut_00' "
+        f"and subject_id = 'algebra' and session_date < '{last - timedelta(days=4)}' order by session_id limit 1"
+    ).row(0, named=True)
+    moved_to = old["session_date"] + timedelta(days=2)
+    start = instant(moved_to, 11)
+    late = {
+        "session_id": old["session_id"],
+        "tutor_id": "tut_01",
+        "customer_id": old["customer_id"],
+        "subject_id": "spanish",
+        "status": "finished",
+        "scheduled_start_at": start,
+        "scheduled_end_at": start + timedelta(hours=1),
+        "tutor_joined_at": start + timedelta(minutes=25),
+        "tutor_left_at": start + timedelta(hours=1),
+        "customer_joined_at": start,
+        "updated_at": instant(last, 23),
+    }
+    day_before = _tutor_day(lake, "tut_00", old["session_date"])
+    day_after = _tutor_day(lake, "tut_01", moved_to)
+    lake.deliver([Delivery("rails.pull", "sessions", [late])], at=instant(last, 23.7), day=last)
+    lake.dbt("run", *WITHOUT_VIEWS, run_vars=day_vars(last))
+
+    fact = lake.read(f"select * from lake.core.fct_sessions where session_id = '{old['session_id']}'")
+    new = fact.row(0, named=True)
+    assert (new["tutor_id"], new["session_date"], new["late_minutes"]) == ("tut_01", moved_to, 25.0)
+    assert new["student_rating"] == old["student_rating"], "a rating that was known stays known"
+    assert _tutor_day(lake, "tut_00", old["session_date"]) == day_before - 1
+    assert _tutor_day(lake, "tut_01", moved_to) == day_after + 1
+    flags = lake.read(
+        f"select rule_code, severity from lake.marts.fct_session_flags where session_id = '{old['session_id']}'"
+    )
+    assert ("tutor_late", "high") in flags.rows()
+
+    # Past scores are what was known when they were made; everything that has no day of its own is as if new.
+    built = lake.digests()
+    lake.dbt("run", *WITHOUT_VIEWS, "--full-refresh", run_vars=day_vars(RUN_DAYS[0], last))
+    dated = {"marts.fct_tutor_scores", "marts.fct_customer_scores", "marts.fct_alert_candidates"}
+    dated |= {"marts.fct_daily_kpis", "marts.fct_tutor_flags", "marts.rpt_recommendations"}
+    dated |= {"marts.fct_forecast_accuracy"}
+    assert differing(built, lake.digests()).keys() <= dated
+
+
+def _tutor_day(lake: Lake, tutor_id: str, day: object) -> int:
+    rows = lake.read(
+        f"select sessions_completed from lake.core.fct_tutor_days where tutor_id = '{tutor_id}' and date = '{day}'"
+    )
+    return int(rows.item())

@@ -1,0 +1,226 @@
+"""The whole deployment as Dagster loads it: names, the chain of each lane, and the gate in front of publishing."""
+
+from collections.abc import Iterable
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
+from dagster._core.execution.api import create_execution_plan
+from definitions_picture import PICTURE, as_text, picture_of
+
+from assets.publish import build_published
+from assets.resources import House, Turn
+from data.lake.writer import LakeWriter
+from data.operations import publications
+from orchestration.checks import CHECKS, every_known_session_is_a_fact
+from orchestration.jobs import LANES, LONGEST_RUN_SECONDS
+
+pytestmark = pytest.mark.xdist_group("definitions")
+
+SESSIONS = dg.AssetKey(["core", "fct_sessions"])
+PUBLICATIONS = "operations__publications"
+LEFT_BY_ANOTHER_LANE = {
+    dg.AssetKey(["ml", "demand_forecasts"]),
+    dg.AssetKey(["ml", "supply_demand_risks"]),
+    dg.AssetKey(["marts", "fct_demand_forecasts"]),
+    dg.AssetKey(["marts", "fct_tutor_scores"]),
+    dg.AssetKey(["marts", "rpt_recommendations"]),
+}
+"""Forecasts and scores are read as the slower lane left them: their age is checked where they are used."""
+PUBLISHING = ("fast", "scores", "nightly")
+
+
+def ancestors(graph: AssetGraph, key: dg.AssetKey, *, inside: Iterable[dg.AssetKey]) -> set[dg.AssetKey]:
+    """Everything that an asset waits for, along some of the assets only."""
+    allowed = set(inside)
+    found: set[dg.AssetKey] = set()
+    waiting = [key]
+    while waiting:
+        for parent in graph.get(waiting.pop()).parent_keys:
+            if parent not in found and parent in allowed:
+                found.add(parent)
+                waiting.append(parent)
+    return found
+
+
+def lane_keys(definitions: dg.Definitions, lane: str) -> set[dg.AssetKey]:
+    return set(definitions.resolve_job_def(lane).asset_layer.executable_asset_keys)
+
+
+def steps_before(definitions: dg.Definitions, lane: str, step: str) -> set[str]:
+    """Every step that has to succeed before a step of a lane begins."""
+    plan = create_execution_plan(definitions.resolve_job_def(lane))
+    direct = plan.get_executable_step_deps()
+    found: set[str] = set()
+    waiting = [step]
+    while waiting:
+        for before in direct[waiting.pop()]:
+            if before not in found:
+                found.add(before)
+                waiting.append(before)
+    return found
+
+
+def test_every_name_is_known(definitions: dg.Definitions) -> None:
+    now = as_text(picture_of(definitions))
+    assert now == PICTURE.read_text(), (
+        "the deployment differs from its picture; if that is meant, run: "
+        "python tests/orchestration/definitions_picture.py"
+    )
+
+
+def test_everything_that_is_named_can_be_loaded(definitions: dg.Definitions) -> None:
+    dg.Definitions.validate_loadable(definitions)
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_an_asset_of_a_lane_waits_for_all_that_it_is_made_of_in_that_lane(
+    definitions: dg.Definitions, lane: str
+) -> None:
+    """A gap in the chain would let a table be built before the table it is made of."""
+    graph = definitions.resolve_asset_graph()
+    keys = lane_keys(definitions, lane)
+    fresh = {key for key in graph.get_all_asset_keys() if key in keys or key not in LEFT_BY_ANOTHER_LANE}
+    gaps = {
+        key.to_user_string(): sorted(missed.to_user_string() for missed in lacking)
+        for key in keys
+        if (lacking := (ancestors(graph, key, inside=fresh) & keys) - ancestors(graph, key, inside=keys))
+    }
+    assert gaps == {}
+
+
+def test_the_fast_lane_takes_messages_in_and_pulls_before_it_builds_facts(
+    definitions: dg.Definitions,
+) -> None:
+    graph = definitions.resolve_asset_graph()
+    before = ancestors(graph, SESSIONS, inside=lane_keys(definitions, "fast"))
+    assert {dg.AssetKey(["landing", "messages"]), dg.AssetKey(["raw_marketplace", "sessions"])} <= before
+    calls = ancestors(
+        graph, dg.AssetKey(["core", "fct_inbound_calls"]), inside=lane_keys(definitions, "fast")
+    )
+    assert dg.AssetKey(["raw_marketplace", "inbound_calls"]) in calls
+
+
+@pytest.mark.parametrize("lane", PUBLISHING)
+def test_a_lane_publishes_after_its_marts_and_acts_after_it_published(
+    definitions: dg.Definitions, lane: str
+) -> None:
+    graph, keys = definitions.resolve_asset_graph(), lane_keys(definitions, lane)
+    marts = {key for key in keys if key.path[0] in ("marts", "core", "rulebook")}
+    published = dg.AssetKey(["operations", "publications"])
+    assert marts
+    assert marts <= ancestors(graph, published, inside=keys)
+    assert published in ancestors(graph, dg.AssetKey(["operations", "alert_episodes"]), inside=keys)
+    assert published in ancestors(graph, dg.AssetKey(["operations", "alert_mails"]), inside=keys)
+
+
+@pytest.mark.parametrize("lane", PUBLISHING)
+def test_peoples_decisions_are_copied_before_marts_read_them(definitions: dg.Definitions, lane: str) -> None:
+    graph, keys = definitions.resolve_asset_graph(), lane_keys(definitions, lane)
+    copied = dg.AssetKey(["raw_operations", "alert_episodes"])
+    assert copied in keys
+    assert copied in ancestors(graph, dg.AssetKey(["operations", "publications"]), inside=keys)
+
+
+def test_every_table_is_built_by_some_lane(definitions: dg.Definitions) -> None:
+    built = set().union(*(lane_keys(definitions, lane) for lane in LANES))
+    assert set(definitions.resolve_asset_graph().executable_asset_keys) - built == set()
+
+
+@pytest.mark.parametrize("lane", PUBLISHING)
+def test_blocking_checks_stand_in_front_of_publishing(definitions: dg.Definitions, lane: str) -> None:
+    before = steps_before(definitions, lane, PUBLICATIONS)
+    assert {step for step in before if "every_known_session_is_a_fact" in step}
+    assert {step for step in before if "every_record_is_accounted_for" in step}
+    assert {step for step in before if step.startswith("warehouse")}
+
+
+def test_what_only_warns_does_not_stand_in_front_of_publishing(definitions: dg.Definitions) -> None:
+    assert not {
+        step for step in steps_before(definitions, "fast", PUBLICATIONS) if "no_live_feed_is_silent" in step
+    }
+
+
+@pytest.fixture
+def facts(lake: LakeWriter) -> LakeWriter:
+    """One session came in; the table of facts is made by hand."""
+    lake.connection.execute("create or replace table lake.core.fct_sessions (session_id varchar)")
+    lake.connection.execute("insert into lake.raw_marketplace.sessions (session_id) values ('S-1'), ('S-1')")
+    return lake
+
+
+def publish_behind_the_check(house: House, *facts: str) -> dg.ExecuteInProcessResult:
+    @dg.asset(key=SESSIONS)
+    def sessions() -> None:
+        with house.lake() as lake:
+            for one in facts:
+                lake.connection.execute("insert into lake.core.fct_sessions values (?)", [one])
+
+    chain = dg.Definitions(
+        assets=[sessions, build_published("America/New_York", [SESSIONS])],
+        asset_checks=[every_known_session_is_a_fact],
+        resources={"house": house, "turn": Turn()},
+        jobs=[dg.define_asset_job("lane", executor_def=dg.in_process_executor)],
+    )
+    return chain.resolve_job_def("lane").execute_in_process(
+        partition_key="2026-03-02", raise_on_error=False, instance=dg.DagsterInstance.ephemeral()
+    )
+
+
+def published(house: House) -> bool:
+    with house.operations.session() as session:
+        return publications.current(session) is not None
+
+
+@pytest.mark.parametrize(
+    ("rows", "passes"), [((), False), (("S-1",), True), (("S-1", "S-1"), False), (("S-1", "S-2"), False)]
+)
+def test_a_lake_that_lost_or_doubled_a_session_is_not_published(
+    facts: LakeWriter, house: House, rows: tuple[str, ...], passes: bool
+) -> None:
+    result = publish_behind_the_check(house, *rows)
+    facts.connection.execute("drop table lake.core.fct_sessions")
+    assert result.success is passes
+    assert published(house) is passes
+
+
+def test_a_batch_that_does_not_add_up_fails_its_check(lake: LakeWriter, house: House) -> None:
+    check = next(one for one in CHECKS if "every_record_is_accounted_for" in str(one.check_key))
+    assert check(house=house).passed
+    lake.connection.execute(
+        "insert into lake.raw_quality.ingestion_batches (batch_id, read_count, loaded_count, duplicate_count, "
+        "quarantined_count) values ('b1', 3, 1, 1, 1), ('b2', 3, 1, 1, 0)"
+    )
+    outcome = check(house=house)
+    assert not outcome.passed
+    assert outcome.metadata["broken_batches"].value == 1
+
+
+@pytest.mark.parametrize(
+    ("loaded", "finished_at", "passes"),
+    [
+        (5, "2026-03-02 16:00", True),
+        (5, "2026-03-01 14:00", False),
+        (0, "2026-03-02 16:00", False),
+    ],
+)
+def test_a_feed_that_brought_nothing_for_a_day_is_warned_of(
+    lake: LakeWriter, house: House, loaded: int, finished_at: str, passes: bool
+) -> None:
+    check = next(one for one in CHECKS if "no_live_feed_is_silent" in str(one.check_key))
+    assert check(house=house).passed
+    lake.connection.execute(
+        "insert into lake.raw_quality.ingestion_batches (batch_id, source, kind, finished_at, loaded_count) "
+        "values ('b1', 'rails.pull', 'sessions', ?, ?)",
+        [finished_at, loaded],
+    )
+    outcome = check(house=house)
+    assert outcome.passed is passes
+    assert outcome.severity == dg.AssetCheckSeverity.WARN
+
+
+def test_every_job_says_which_lane_it_is_and_when_it_is_stuck(definitions: dg.Definitions) -> None:
+    for lane in LANES:
+        tags = definitions.resolve_job_def(lane).tags
+        assert tags["chalkline/lane"] == lane
+        assert tags["dagster/max_runtime"] == str(LONGEST_RUN_SECONDS[lane])
