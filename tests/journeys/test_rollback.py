@@ -8,7 +8,7 @@ import pytest
 
 from data.landing import Drop
 from data.operations import publications
-from tests.journeys.webhooks import a_no_show
+from tests.journeys.webhooks import a_no_show, a_tutor_who_always_came
 from tests.reliability.day import copy_of_the_day
 from tests.reliability.deployment import Deployment
 
@@ -23,7 +23,7 @@ def deployment(day: Deployment) -> Iterator[Deployment]:
 
 def arrive(deployment: Deployment, session_id: str) -> None:
     """Let one webhook message arrive, as the receiver keeps it."""
-    message = a_no_show(deployment, session_id)
+    message = a_no_show(deployment, session_id, tutor_id=a_tutor_who_always_came(deployment))
     received_at = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
     deployment.landing.store(Drop(message.message_id, received_at, message.body.encode()))
 

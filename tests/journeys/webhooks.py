@@ -13,12 +13,22 @@ from data.secrets import webhook_secrets
 from tests.reliability.deployment import Deployment
 
 
-def a_no_show(deployment: Deployment, session_id: str) -> Message:
+def a_tutor_who_always_came(deployment: Deployment) -> str:
+    """Return a tutor whose first no-show it would be, so that no rule about repeated ones has a say."""
+    with deployment.reader() as reader:
+        found = reader.query(
+            "select tutor_id from core.fct_sessions where tutor_id is not null group by tutor_id "
+            "having count(*) filter (where status = 'tutor_no_show') = 0 order by count(*) desc, tutor_id limit 1"
+        )
+    return str(found.item())
+
+
+def a_no_show(deployment: Deployment, session_id: str, *, tutor_id: str) -> Message:
     """Return the message about a session that ended a minute ago and whose tutor never came."""
     record = a_session(
         "tutor_no_show",
         session_id=session_id,
-        tutor_id="tut_001",
+        tutor_id=tutor_id,
         student_id="cus_00001",
         now=deployment.now,
     )
@@ -34,7 +44,7 @@ def post(url: str, message: Message, *, secret: str) -> httpx.Response:
 def post_altered(url: str, message: Message, *, secret: str) -> httpx.Response:
     """Post a message whose body is not the one that was signed."""
     headers = signed_headers(message, secret=secret, sent_at=datetime.now(UTC))
-    altered = dataclasses.replace(message, body=message.body.replace("tut_001", "tut_002"))
+    altered = dataclasses.replace(message, body=message.body.replace("session.completed", "session.updated"))
     return httpx.post(url, content=altered.body, headers=headers, trust_env=False, timeout=10)
 
 
