@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from data.postgres import open_postgres
 from data.settings import Settings
 
 SOURCES = ("*.sql", "*.yml", "*.csv")
+AS_OF_INSTANT = "CHALKLINE_AS_OF_INSTANT"
 
 
 class ChalklineTranslator(DagsterDbtTranslator):
@@ -36,18 +38,25 @@ class ChalklineTranslator(DagsterDbtTranslator):
         return str(dbt_resource_props["schema"])
 
 
-def dbt_variables(
-    first: date, last: date, *, time_zone: str, instant: datetime | None = None
-) -> dict[str, str]:
-    """Return the variables of one invocation: the range of as_of_date, the zone, and now within the last day."""
-    variables = {
+def dbt_variables(first: date, last: date, *, time_zone: str) -> dict[str, str]:
+    """Return the variables of one invocation: the range of as_of_date and the zone."""
+    return {
         "as_of_from": first.isoformat(),
         "as_of_to": last.isoformat(),
         "business_time_zone": time_zone,
     }
+
+
+@contextmanager
+def judged_at(instant: datetime | None) -> Iterator[None]:
+    """Tell dbt processes that start inside at which instant their last day is judged; None: at its end."""
+    # Not a variable of dbt: it differs in each run, and dbt would parse the project anew each time.
     if instant is not None:
-        variables["as_of_instant"] = instant.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return variables
+        os.environ[AS_OF_INSTANT] = instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+    try:
+        yield
+    finally:
+        os.environ.pop(AS_OF_INSTANT, None)
 
 
 def build_arguments(
@@ -143,11 +152,13 @@ def build_dbt_assets(settings: Settings, manifest: Path) -> dg.AssetsDefinition:
     ) -> Iterator[Any]:
         first, last = as_of_range(context)
         instant = house.clock.now() if last == house.today() else None
-        variables = dbt_variables(first, last, time_zone=house.settings.business_time_zone, instant=instant)
+        variables = dbt_variables(first, last, time_zone=house.settings.business_time_zone)
         with_tests = context.run.tags.get("chalkline/tests", "on") == "on"
         full_refresh = context.run.tags.get("chalkline/full_refresh") == "yes"
         arguments = build_arguments(variables, with_tests=with_tests, full_refresh=full_refresh)
-        yield from dbt.cli(arguments, context=context, target_path=_target(house.settings)).stream()
+        with judged_at(instant):
+            invocation = dbt.cli(arguments, context=context, target_path=_target(house.settings))
+        yield from invocation.stream()
 
     return warehouse
 

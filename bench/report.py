@@ -11,35 +11,28 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from bench.measure import Figure
 
 
 def show(figures: Sequence[Figure], *, machine: str, console: Console) -> None:
-    """Print one row per figure, and below it where the time went."""
-    table = Table(
-        title="Ratios within one run; below 1 the product is faster", title_justify="left", show_edge=False
-    )
-    for name in ("piece", "what", "over what"):
-        table.add_column(name, overflow="fold")
-    for name in ("ratio", "pairs", "median s", "median s"):
-        table.add_column(name, justify="right", no_wrap=True)
+    """Print one block per figure: its ratio, what was compared, and where the time went."""
+    console.print("Ratios within one run; below 1 the product is faster.", highlight=False)
     for figure in figures:
-        table.add_row(
-            figure.piece,
-            f"{figure.name}\n{figure.product}",
-            figure.yardstick,
-            f"{figure.ratio:.2f}",
-            f"{min(figure.pair_ratios):.2f} to {max(figure.pair_ratios):.2f}",
-            f"{statistics.median(figure.product_seconds):.3f}",
-            f"{statistics.median(figure.yardstick_seconds):.3f}",
+        low, high = min(figure.pair_ratios), max(figure.pair_ratios)
+        console.print(
+            f"\n[bold]{figure.ratio:6.2f}  {figure.piece}[/]: {escape(figure.name)}",
+            highlight=False,
+            soft_wrap=True,
         )
-    console.print(table)
-    for figure in figures:
-        for note in figure.notes:
-            console.print(f"[bold]{figure.piece}[/] {escape(note)}", highlight=False, soft_wrap=True)
-    console.print(machine, highlight=False, soft_wrap=True, style="dim")
+        for line in (
+            f"{statistics.median(figure.product_seconds):.3f} s  {figure.product}",
+            f"{statistics.median(figure.yardstick_seconds):.3f} s  {figure.yardstick}",
+            f"{len(figure.pair_ratios)} pairs, {low:.2f} to {high:.2f}",
+            *figure.notes,
+        ):
+            console.print(f"        {escape(line)}", highlight=False, soft_wrap=True)
+    console.print(f"\n{machine}", highlight=False, soft_wrap=True, style="dim")
 
 
 def keep(figures: Sequence[Figure], *, file: Path, profile: str, machine: str, measured_at: datetime) -> None:

@@ -1,6 +1,7 @@
 """dbt as assets: the arguments of an invocation, the names of things, and when the project is read again."""
 
 import json
+import os
 import shutil
 import subprocess
 from datetime import UTC, date, datetime
@@ -11,7 +12,14 @@ import dagster as dg
 import pytest
 
 from assets import transform
-from assets.transform import ChalklineTranslator, build_arguments, dbt_variables, prepare_manifest
+from assets.transform import (
+    AS_OF_INSTANT,
+    ChalklineTranslator,
+    build_arguments,
+    dbt_variables,
+    judged_at,
+    prepare_manifest,
+)
 from data.settings import PROJECT_ROOT, Settings
 
 DAY = date(2026, 3, 2)
@@ -28,7 +36,14 @@ def test_a_day_is_a_range_that_begins_and_ends_with_it() -> None:
 
 def test_the_running_day_ends_now() -> None:
     now = datetime(2026, 3, 2, 14, 5, 9, 123456, tzinfo=UTC)
-    assert dbt_variables(DAY, DAY, time_zone="UTC", instant=now)["as_of_instant"] == "2026-03-02T14:05:09Z"
+    with judged_at(now):
+        assert os.environ[AS_OF_INSTANT] == "2026-03-02T14:05:09Z"
+    assert AS_OF_INSTANT not in os.environ
+
+
+def test_a_day_in_the_past_ends_whole() -> None:
+    with judged_at(None):
+        assert AS_OF_INSTANT not in os.environ
 
 
 def test_variables_are_one_argument_in_a_stable_order() -> None:
