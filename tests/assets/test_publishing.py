@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 import dagster as dg
 import pytest
 
-from assets.publish import build_published, newest_day
+from assets.publish import build_published, newest_day, verdicts
 from assets.resources import House, Turn
 from data.lake.writer import LakeWriter
 from data.operations import publications
@@ -61,6 +61,28 @@ def test_the_pointer_moves_to_the_newest_snapshot(house: House, lake: LakeWriter
 def test_a_version_knows_the_run_that_made_it(house: House) -> None:
     run(house)
     assert len(str(current(house).checks["run_id"])) == 36
+
+
+def test_a_version_knows_which_checks_it_did_not_pass(house: House) -> None:
+    @dg.asset(key=MART)
+    def mart() -> None: ...
+
+    @dg.asset_check(asset=MART, name="is_fresh")
+    def is_fresh() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN)
+
+    @dg.asset_check(asset=MART, name="is_whole", blocking=True)
+    def is_whole() -> dg.AssetCheckResult:
+        return dg.AssetCheckResult(passed=True)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        made = dg.materialize([mart, is_fresh, is_whole], resources={}, instance=instance)
+        found = verdicts(instance, made.run_id)
+    assert found == {
+        "run_id": made.run_id,
+        "run_count": 2,
+        "failed": ["marts/fct_alert_candidates: is_fresh"],
+    }
 
 
 def test_publishing_the_same_again_adds_no_version(house: House) -> None:

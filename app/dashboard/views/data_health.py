@@ -51,7 +51,9 @@ def headline(
     late = [row for row in freshness.iter_rows(named=True) if is_late(row)]
     lost = quality.filter(~pl.col("is_conserved")).height
     read, refused_count = int(quality["read_count"].sum() or 0), int(quality["quarantined_count"].sum() or 0)
-    failed = failed_checks(versions[0].checks) if versions else []
+    newest = versions[0] if versions else None
+    failed = newest.failed_checks if newest else ()
+    checks_run = newest.checks_run if newest else None
     tiles(
         [
             Tile(
@@ -76,10 +78,10 @@ def headline(
             ),
             Tile(
                 "Checks of this version",
-                wording.number(len(failed)),
+                wording.number(len(failed) if checks_run is not None else None),
                 "not passed",
-                tone="red" if failed else "green",
-                note=wording.listed(failed[:2]) or "all passed",
+                tone="red" if failed else "green" if checks_run else "",
+                note=wording.listed(failed[:2]) or f"of {wording.number(checks_run)}",
             ),
         ],
         key="health.tiles",
@@ -92,7 +94,7 @@ def feeds(freshness: pl.DataFrame, lens: Lens) -> None:
     table(
         (
             Column("Feed", first=True),
-            Column("Read", right=True, tight=True),
+            Column("Read", right=True, tight=True, wide=True),
             Column("New rows", right=True, tight=True, wide=True),
             Column("Newest change", right=True, tight=True),
             Column("", tight=True),
@@ -156,7 +158,7 @@ def batches(quality: pl.DataFrame, lens: Lens) -> None:
             Column("Day", first=True, tight=True),
             Column("Feed"),
             Column("Read", right=True),
-            Column("Loaded", right=True),
+            Column("Loaded", right=True, wide=True),
             Column("Duplicate", right=True, wide=True),
             Column("Quarantined", right=True, wide=True),
             Column("", tight=True),
@@ -334,22 +336,14 @@ def is_late(row: dict[str, Any]) -> bool:
     return hours is None or hours > LATE_HOURS.get(row["kind"], 24.0)
 
 
-def failed_checks(checks: dict[str, Any]) -> list[str]:
-    """Return the names of the checks that a version did not pass."""
-    return [name for name, outcome in checks.items() if not _passed(outcome)]
-
-
-def _passed(outcome: Any) -> bool:
-    # A lane publishes only after its blocking checks passed, so a row without verdicts has passed them.
-    if isinstance(outcome, dict):
-        return _passed(outcome.get("passed", outcome.get("status")))
-    return outcome is not False and outcome not in ("failed", "fail", "error")
-
-
 def _checks_cell(one: history.Version) -> Cell:
-    failed = failed_checks(one.checks)
+    if one.checks_run is None:
+        return Cell(wording.NOTHING, sub="published by hand")
+    failed = len(one.failed_checks)
     return Cell(
-        f"{len(failed)} not passed" if failed else "Passed", chip=True, tone="red" if failed else "green"
+        f"{failed} not passed" if failed else f"{one.checks_run} passed",
+        chip=True,
+        tone="red" if failed else "green",
     )
 
 

@@ -41,13 +41,15 @@ def bare(make_state: Callable[[], Path]) -> House:
     return House(settings, operations, now, {"admin": add_account(operations, "admin", now=now)})
 
 
-def publish_rows(house: House, frames: dict[str, list[dict[str, Any]]]) -> None:
+def publish_rows(
+    house: House, frames: dict[str, list[dict[str, Any]]], checks: dict[str, Any] | None = None
+) -> None:
     with open_writer(house.settings) as writer:
         snapshot = marketplaces.build(writer, house.settings, frames)
     with house.operations.session() as session:
         today = marketplaces.Marketplace(house.now, tutors=4, customers=4).today
         publications.publish(
-            session, snapshot_id=snapshot, lane="fast", as_of_date=today, checks={}, now=house.now
+            session, snapshot_id=snapshot, lane="fast", as_of_date=today, checks=checks or {}, now=house.now
         )
 
 
@@ -71,6 +73,18 @@ def test_an_empty_marketplace_has_words_instead_of_charts(
         assert not app.exception, (name, app.exception)
         assert len(words(app)) > 100
         assert not app.get("vega_lite_chart")
+
+
+def test_a_check_that_a_version_did_not_pass_is_named(
+    bare: House, move_in: Callable[[Settings], None], view: View
+) -> None:
+    move_in(bare.settings)
+    publish_rows(
+        bare, {}, {"run_id": "r-1", "run_count": 54, "failed": ["marts/rpt_source_freshness: is_fresh"]}
+    )
+    said = words(view("data_health", bare.cookie_of(bare.people["admin"])))
+    assert "marts/rpt_source_freshness: is_fresh" in said
+    assert "1 not passed" in said
 
 
 def test_one_row_of_everything_is_enough_for_every_page(
