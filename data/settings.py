@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     bind: str = "127.0.0.1"
     dashboard_port: int = 8501
     dagster_port: int = 3000
+    dagster_code_port: int = 4266  # where webserver and daemon find the definitions; loopback always
     receiver_port: int = 8780
     mock_rails_port: int = 8790
     public_url: str = "http://127.0.0.1:8501"

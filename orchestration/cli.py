@@ -72,12 +72,16 @@ def _house() -> House:
 
 
 @app.command()
-def up() -> None:
+def up(
+    only: Annotated[
+        list[str] | None, typer.Argument(help="these processes; all of them if none is named")
+    ] = None,
+) -> None:
     """Serve everything in the foreground: dashboard, Dagster, receiver, and the mock API of a simulated world."""
     from orchestration.serve import serve
 
     settings, _ = _prepared()
-    raise typer.Exit(serve(settings))
+    raise typer.Exit(serve(settings, only or ()))
 
 
 @app.command()

@@ -22,6 +22,7 @@ def prepare_environment(settings: Settings) -> None:
     os.environ |= {
         "CHALKLINE_STATE": str(settings.state),
         "DAGSTER_HOME": str(home),
+        "CHALKLINE_DAGSTER_CODE_PORT": str(settings.dagster_code_port),
         "CHALKLINE_DAGSTER_URL": open_postgres(settings).url("dagster").render_as_string(hide_password=False),
         "DAGSTER_DISABLE_TELEMETRY": "yes",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

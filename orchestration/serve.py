@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from honcho.manager import Manager
 from honcho.printer import Printer
@@ -12,26 +13,39 @@ from data.settings import PROJECT_ROOT, Settings
 from orchestration.world import mock_command
 
 
-def serve(settings: Settings) -> int:
-    """Start all processes, print their addresses, and stay until one ends or Ctrl-C. Returns an exit status."""
+def serve(settings: Settings, only: Sequence[str] = ()) -> int:
+    """Start all processes or those named, and stay until one ends or Ctrl-C. Returns an exit status.
+
+    Raises ValueError for a name that nothing here has.
+    """
+    served = processes(settings)
+    unknown = set(only) - served.keys()
+    if unknown:
+        raise ValueError(
+            f"nothing here is called {', '.join(sorted(unknown))}; choose of {', '.join(served)}"
+        )
     # Holding a connection keeps the embedded Postgres alive for as long as anything is served.
     open_postgres(settings)
     manager = Manager(Printer(sys.stdout))
-    for name, command in processes(settings).items():
-        manager.add_process(name, command, cwd=str(PROJECT_ROOT))
-    for name, address in addresses(settings).items():
-        print(f"{name:<12} {address}")
-    print(f"{'outbox':<12} {settings.outbox_path / 'index.html'}", flush=True)
+    for name in only or served:
+        manager.add_process(name, served[name], cwd=str(PROJECT_ROOT))
+    if not only:
+        for name, address in addresses(settings).items():
+            print(f"{name:<12} {address}")
+        print(f"{'outbox':<12} {settings.outbox_path / 'index.html'}", flush=True)
     manager.loop()
     return int(manager.returncode or 0)
 
 
 def processes(settings: Settings) -> dict[str, str]:
-    """Return what is served, and how each is started. Procfile holds the same for other process managers."""
+    """Return what is served, and how each is started."""
     python = sys.executable
     found = {
         "dashboard": f"{python} -m app.dashboard",
         "receiver": f"{python} -m app.receiver",
+        # One process holds the code for both of the next two: on its own the daemon would load it anew every minute.
+        "code": f"{python} -m dagster code-server start -m orchestration.definitions -h 127.0.0.1 "
+        f"-p {settings.dagster_code_port} --location-name chalkline --log-level warning",
         "dagster": f"{python} -m dagster_webserver -w workspace.yaml -h {settings.bind} "
         f"-p {settings.dagster_port} --dagster-log-level warning",
         "daemon": f"{python} -m dagster._daemon run -w workspace.yaml --log-level warning",
