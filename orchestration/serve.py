@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import sys
 from collections.abc import Sequence
 
@@ -34,6 +35,10 @@ def serve(settings: Settings, only: Sequence[str] = ()) -> int:
             print(f"{name:<12} {address}")
         print(f"{'outbox':<12} {settings.outbox_path / 'index.html'}", flush=True)
     manager.loop()
+    # All that was served has ended. What is left are the manager's own helpers: seen once on a busy machine, one
+    # waits for ever to hand over a last line, and this process for it.
+    for helper in multiprocessing.active_children():
+        helper.kill()
     return int(manager.returncode or 0)
 
 

@@ -1,5 +1,11 @@
 """What is served, and by which commands."""
 
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from data.settings import PROJECT_ROOT, Settings
@@ -30,3 +36,30 @@ def test_every_line_of_the_procfile_starts_something_that_exists(settings: Setti
 def test_a_process_that_does_not_exist_is_named(settings: Settings) -> None:
     with pytest.raises(ValueError, match="nothing here is called dashbord; choose of dashboard"):
         serve.serve(settings, ["dashbord"])
+
+
+LOUD = """
+import sys
+from data.settings import Settings
+from orchestration import serve
+talks = f"{sys.executable} -c \\"while True: print('x' * 1000)\\""
+serve.processes = lambda settings: {"loud": talks, "louder": talks}
+sys.exit(serve.serve(Settings(), ["loud", "louder"]))
+"""
+
+
+def test_serving_ends_when_it_is_told_to_however_much_is_still_being_said(state_folder: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOUD],
+        cwd=PROJECT_ROOT,
+        env=os.environ | {"CHALKLINE_STATE": str(state_folder)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    while "xxx" not in process.stdout.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    # communicate reads what is still being said: a terminal would, too.
+    process.communicate(timeout=60)
+    assert process.returncode is not None
