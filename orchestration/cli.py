@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from data.clock import Clock, clock_from
+from data.clock import Clock, SystemClock, clock_from
 from data.settings import Settings, get_settings
 from orchestration.environment import prepare_environment
 
@@ -236,7 +236,7 @@ def users_add(email: str, role: Annotated[str, typer.Option()], name: str = "") 
             name=name,
             role=cast("Role", role),
             actor="command line",
-            now=house.clock.now(),
+            now=SystemClock().now(),
         )
     out.print(f"{house.settings.public_url}/setup?token={token}", soft_wrap=True, highlight=False)
 
@@ -251,7 +251,7 @@ def users_link(email: str) -> None:
         user = users.user_by_email(session, email)
         if user is None:
             raise ValueError(f"there is no user {email}; add them with `chalkline users add`")
-        token = users.issue_setup_token(session, user.user_id, actor="command line", now=house.clock.now())
+        token = users.issue_setup_token(session, user.user_id, actor="command line", now=SystemClock().now())
     out.print(f"{house.settings.public_url}/setup?token={token}", soft_wrap=True, highlight=False)
 
 

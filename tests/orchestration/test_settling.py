@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from assets.resources import House
 from data.clock import FixedClock
 from data.lake.writer import LakeWriter
-from data.operations import publications, roster
+from data.operations import publications, roster, users
 from data.operations.tables import User
 from data.settings import PROJECT_ROOT, Settings, get_settings
 from orchestration.day import STREAMS, settle_deployment
@@ -95,6 +95,15 @@ def test_one_time_links_are_readable_by_their_owner_only(tutors: House) -> None:
     lines = file.read_text().splitlines()
     assert len(lines) == len(PEOPLE)
     assert all("/setup?token=" in line for line in lines)
+
+
+def test_a_one_time_link_opens_today_though_the_day_is_one_of_another_year(tutors: House) -> None:
+    settle_people(House(tutors.settings, FixedClock(datetime(2013, 12, 31, tzinfo=UTC))))
+    link = (tutors.settings.state / SETUP_FILE).read_text().split()[-1]
+    with tutors.operations.session() as session:
+        users.set_password(
+            session, token=link.split("=")[1], password="a long enough one", now=datetime.now(UTC)
+        )
 
 
 def test_settling_again_changes_nothing(tutors: House) -> None:
