@@ -257,10 +257,10 @@ def stacked_days(rows: pl.DataFrame, *, parts: Sequence[tuple[str, str, str]], t
     return styled(chart)
 
 
-def forecast_with_supply(rows: pl.DataFrame) -> Any:
-    """Expected sessions by hour with their band, and the hours of supply as a step line.
+def forecast(rows: pl.DataFrame, *, unit: str) -> Any:
+    """Expected demand by hour with its band and, where it is known, supply as a step line.
 
-    rows: hour_local, demand_hours, low_hours, high_hours, supply_hours.
+    rows: hour_local, demand, low, high, all in the unit, and supply unless nobody knows it.
     """
     colours = palette()
     x = alt.X(
@@ -272,29 +272,31 @@ def forecast_with_supply(rows: pl.DataFrame) -> Any:
     base = alt.Chart(
         rows.with_columns(_wall("hour_local"), hour=pl.col("hour_local").dt.strftime("%a %-d %b %H:%M"))
     )
+    parts = [("demand", "Expected demand"), ("low", "Low"), ("high", "High"), ("supply", "Supply")]
     tooltip = [
         alt.Tooltip("hour:N", title="Hour"),
-        alt.Tooltip("demand_hours:Q", title="Expected demand, h", format=".1f"),
-        alt.Tooltip("low_hours:Q", title="Low", format=".1f"),
-        alt.Tooltip("high_hours:Q", title="High", format=".1f"),
-        alt.Tooltip("supply_hours:Q", title="Supply, h", format=".1f"),
+        *(alt.Tooltip(f"{name}:Q", title=title, format=".1f") for name, title in parts if name in rows),
     ]
-    band = base.mark_area(color=colours.accent, opacity=0.15, interpolate="monotone").encode(
-        x=x, y=alt.Y("low_hours:Q", title="tutor hours"), y2="high_hours:Q"
-    )
-    line = base.mark_line(strokeWidth=1.8, interpolate="monotone").encode(
-        x=x, y="demand_hours:Q", color=alt.datum("Expected demand")
-    )
-    supply = base.mark_line(strokeWidth=1.6, interpolate="step-after").encode(
-        x=x, y="supply_hours:Q", color=alt.datum("Supply")
-    )
-    hover = base.mark_rule(opacity=0, strokeWidth=6).encode(x=x, tooltip=tooltip)
-    scale = alt.Scale(domain=["Expected demand", "Supply"], range=[colours.accent, colours.categories[1]])
+    layers = [
+        base.mark_area(color=colours.accent, opacity=0.15, interpolate="monotone").encode(
+            x=x, y=alt.Y("low:Q", title=unit), y2="high:Q"
+        ),
+        base.mark_line(strokeWidth=1.8, interpolate="monotone").encode(
+            x=x, y="demand:Q", color=alt.datum("Expected demand")
+        ),
+    ]
+    lines = {"Expected demand": colours.accent}
+    if "supply" in rows:
+        lines["Supply"] = colours.categories[1]
+        layers.append(
+            base.mark_line(strokeWidth=1.6, interpolate="step-after").encode(
+                x=x, y="supply:Q", color=alt.datum("Supply")
+            )
+        )
+    layers.append(base.mark_rule(opacity=0, strokeWidth=6).encode(x=x, tooltip=tooltip))
+    scale = alt.Scale(domain=list(lines), range=list(lines.values()))
     return styled(
-        alt.layer(band, line, supply, hover)
-        .encode(color=alt.Color(scale=scale))
-        .resolve_scale(color="shared"),
-        height=260,
+        alt.layer(*layers).encode(color=alt.Color(scale=scale)).resolve_scale(color="shared"), height=260
     )
 
 

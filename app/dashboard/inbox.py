@@ -16,8 +16,11 @@ from app.dashboard.identity import Person
 from data.operations import episodes, users
 from data.operations.tables import STATUSES, AlertEpisode, Severity, Status
 
+CRITICAL: tuple[Severity, ...] = ("critical",)
+UNSEEN: tuple[Status, ...] = ("open",)
 SEVERITY_ORDER: dict[str, int] = {"critical": 0, "high": 1, "medium": 2, "low": 3}
-LIMIT = 2000
+LIMIT = 10_000
+"""More are not drawn, and the page says so: whoever has so many needs other limits in the rulebook."""
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,25 @@ def alerts(
     person: Person | None,
     *,
     statuses: Collection[Status] = STATUSES,
+    severities: Collection[Severity] | None = None,
+    tutor_id: str | None = None,
+    customer_id: str | None = None,
     opened_since: datetime | None = None,
 ) -> list[Alert]:
-    """Return alerts, worst first, then newest; a coach gets those of their own tutors only."""
+    """Return up to LIMIT alerts, worst first, then newest; a coach gets those of their own tutors only."""
     allowed = access.require(person, "see_alerts")
+    tutors = allowed.roster
+    if tutor_id is not None:
+        tutors = frozenset({tutor_id}) if tutors is None else tutors & {tutor_id}
     with stores.operations().session() as session:
         found = episodes.list_episodes(
-            session, statuses=statuses, tutor_ids=allowed.roster, opened_since=opened_since, limit=LIMIT
+            session,
+            statuses=statuses,
+            severities=severities,
+            tutor_ids=tutors,
+            customer_id=customer_id,
+            opened_since=opened_since,
+            limit=LIMIT,
         )
         names = {user.user_id: user.name for user in users.list_users(session, only_active=False)}
         return [_detached(episode, names, allowed) for episode in found]
@@ -103,11 +118,14 @@ def alert(person: Person | None, episode_id: str) -> tuple[Alert, list[Event]] |
         return _detached(episode, names, allowed), events
 
 
+def criticals(person: Person | None, *, statuses: Collection[Status]) -> list[Alert]:
+    """Return the critical alerts that stand so, newest first."""
+    return alerts(person, statuses=statuses, severities=CRITICAL)
+
+
 def urgent(person: Person | None, *, limit: int = 3) -> list[Alert]:
     """Return the most urgent criticals that nobody has acknowledged."""
-    only_open: tuple[Status, ...] = ("open",)
-    waiting = alerts(person, statuses=only_open)
-    return [one for one in waiting if one.severity == "critical"][:limit]
+    return criticals(person, statuses=UNSEEN)[:limit]
 
 
 def opened_within(person: Person | None, *, days: int) -> list[Alert]:

@@ -321,27 +321,28 @@ def supply_demand(lens: Lens) -> pl.DataFrame:
 
 
 def demand_forecasts(lens: Lens) -> pl.DataFrame:
-    """Return the newest forecast by subject and hour, with its band."""
+    """Return the newest forecast of each subject's champion by hour, with its band."""
     return _rows(
         lens,
         "see_supply",
         "marts.fct_demand_forecasts",
         "subject_id, hour_start_at, forecast_origin_date, model_version, expected_sessions, lower_95, upper_95",
-        where="forecast_origin_date = (select max(forecast_origin_date) from marts.fct_demand_forecasts "
-        "where forecast_origin_date <= $until::date)",
+        where="is_champion and forecast_origin_date = (select max(forecast_origin_date) "
+        "from marts.fct_demand_forecasts where forecast_origin_date <= $until::date)",
         order="subject_id, hour_start_at",
         until=lens.as_of_date,
     )
 
 
 def forecast_accuracy(lens: Lens) -> pl.DataFrame:
-    """Return how far recent forecasts were off, by subject, origin and level."""
+    """Return how far recent forecasts of the champions were off, by subject, origin and level."""
     return _rows(
         lens,
         "see_supply",
         "marts.fct_forecast_accuracy",
         "subject_id, forecast_origin_date, model_version, level, wape_rate, bias_rate, coverage_rate, "
         "noise_floor_rate, cell_count, actual_sessions, expected_sessions",
+        where="is_champion",
         order="forecast_origin_date, subject_id, level",
     )
 

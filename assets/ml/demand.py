@@ -1,6 +1,6 @@
 """Demand and supply-demand forecasts as assets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -85,12 +85,22 @@ def forecast_demand(
         for engine in engines
     ]
     return DemandResult(
-        forecasts=pl.concat([view.hourly for view in views]),
+        forecasts=_with_champion([view.hourly for view in views]),
         refusals=pl.concat([view.not_forecast for view in views]).select(
             "subject_id", "forecast_origin_date", "model_version", "not_forecast_reason"
         ),
         risks=_risks(views[0], supply, durations, limits),
     )
+
+
+def _with_champion(views: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Join the views of all engines; of each subject the first engine that has one is the champion."""
+    known: list[str] = []
+    marked = []
+    for hours in views:
+        marked.append(hours.with_columns(is_champion=~pl.col("subject_id").is_in(known)))
+        known += hours["subject_id"].unique().to_list()
+    return pl.concat(marked)
 
 
 def _risks(

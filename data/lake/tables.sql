@@ -67,7 +67,7 @@ create table if not exists lake.raw_operations.roster (
 );
 create table if not exists lake.ml.demand_forecasts (
     subject_id varchar, hour_start_at timestamp, forecast_origin_date date, model_version varchar,
-    expected_sessions double, lower_95 double, upper_95 double
+    is_champion boolean, expected_sessions double, lower_95 double, upper_95 double
 );
 create table if not exists lake.ml.supply_demand_risks (
     subject_id varchar, hour_start_at timestamp, forecast_origin_date date, model_version varchar,

@@ -22,6 +22,7 @@ from data.operations.tables import (
     AlertEpisode,
     EpisodeEvent,
     EventKind,
+    Severity,
     Status,
     User,
 )
@@ -214,12 +215,14 @@ def list_episodes(
     session: Session,
     *,
     statuses: Collection[Status] = tuple(STILL_OPEN),
+    severities: Collection[Severity] | None = None,
     tutor_ids: Collection[str] | None = None,
+    customer_id: str | None = None,
     opened_since: datetime | None = None,
     closed_since: datetime | None = None,
-    limit: int = 500,
+    limit: int | None = None,
 ) -> Sequence[AlertEpisode]:
-    """Return episodes, worst first and newest first within a severity.
+    """Return episodes, worst first and newest first within a severity; all of them unless a limit is given.
 
     tutor_ids is a coach's roster: an empty one answers nothing; None means everybody's.
     """
@@ -227,6 +230,10 @@ def list_episodes(
     query = sa.select(AlertEpisode).where(AlertEpisode.status.in_(list(statuses)))
     if tutor_ids is not None:
         query = query.where(AlertEpisode.tutor_id.in_(list(tutor_ids)))
+    if severities is not None:
+        query = query.where(AlertEpisode.severity.in_(list(severities)))
+    if customer_id is not None:
+        query = query.where(AlertEpisode.customer_id == customer_id)
     if opened_since is not None:
         query = query.where(AlertEpisode.opened_at >= opened_since)
     if closed_since is not None:

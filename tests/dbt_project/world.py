@@ -139,6 +139,7 @@ class World:
                 "hour_start_at": hour,
                 "forecast_origin_date": day,
                 "model_version": "plain",
+                "is_champion": True,
                 "expected_sessions": expected,
                 "lower_95": 0.0,
                 "upper_95": 4.0 * expected,

@@ -51,7 +51,7 @@ def draw(lens: Lens, who: Names, rulebook: Rulebook, found: pl.DataFrame) -> Non
             score.explain(formula, newest, key="customer.health")
     history(lens, who, customer_id)
     page.section("Alerts", "Open first. Live.")
-    alerts = [one for one in inbox.alerts(lens.person) if one.customer_id == customer_id]
+    alerts = inbox.alerts(lens.person, customer_id=customer_id)
     draw_alerts(sorted(alerts, key=lambda one: not one.is_open), lens, key="customer.alerts")
 
 

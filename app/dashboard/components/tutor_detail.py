@@ -31,7 +31,7 @@ def draw(lens: Lens, who: Names, rulebook: Rulebook, found: pl.DataFrame) -> Non
     tutor = found.row(0, named=True)
     tutor_id = tutor["tutor_id"]
     scores = queries.tutor_scores(lens, tutor_id, days=TREND_DAYS)
-    open_alerts = [one for one in inbox.alerts(lens.person) if one.tutor_id == tutor_id]
+    open_alerts = inbox.alerts(lens.person, tutor_id=tutor_id)
     headline(lens, who, rulebook, tutor, scores)
     what_to_do(open_alerts)
     left, right = st.columns(2, gap="large")

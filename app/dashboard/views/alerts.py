@@ -158,6 +158,8 @@ def listing(lens: Lens, who: Names, waiting: Sequence[Alert], recent: Sequence[A
         on_sort=on_sort,
     )
     address.pager(len(shown), number, pages, noun="alerts")
+    if len(waiting) == inbox.LIMIT:
+        st.caption(f"More than {inbox.LIMIT:,} alerts wait; figures and list show the worst {inbox.LIMIT:,}.")
 
 
 def evidence(lens: Lens, who: Names, recent: Sequence[Alert]) -> None:

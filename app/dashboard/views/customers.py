@@ -54,8 +54,10 @@ def headline(active: pl.DataFrame, formula: Formula) -> list[str]:
     """Answer first: how many customers stand where. Returns the tiers that the list shows."""
     tiers = active.with_columns(pl.col("health_tier").fill_null(NOT_SCORED))["health_tier"]
     counted = dict(tiers.value_counts().iter_rows())
-    raw = address.value_of("tiers", ",".join(DEFAULT_TIERS))
     codes = [*[tier.code for tier in formula.tiers], NOT_SCORED]
+    # Where nobody has a score, the list would open empty.
+    first = DEFAULT_TIERS if any(code in counted for code in codes[:-1]) else (NOT_SCORED,)
+    raw = address.value_of("tiers", ",".join(first))
     chosen = [code for code in raw.split(",") if code in codes]
 
     def flip(code: str) -> None:

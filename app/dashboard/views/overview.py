@@ -89,11 +89,7 @@ def banner(lens: Lens) -> None:
 def figures(lens: Lens, kpis: pl.DataFrame, rulebook: Rulebook, span: str) -> None:
     """Draw the figures, coloured by the limits of the rulebook, each leading to its page."""
     days = RANGES[span]
-    criticals = sum(
-        1
-        for one in inbox.alerts(lens.person, statuses=("open", "acknowledged", "in_progress"))
-        if one.severity == "critical"
-    )
+    criticals = len(inbox.criticals(lens.person, statuses=("open", "acknowledged", "in_progress")))
     shown = Figures(kpis, days)
     today = shown.now
     items = [

@@ -26,20 +26,20 @@ def supply() -> None:
     hours = coming(queries.supply_demand(lens), lens)
     forecasts = queries.demand_forecasts(lens)
     if hours.is_empty():
-        if not coverage.say_missing(
-            queries.sources(lens), "reports_availability", "Supply cannot be counted."
-        ):
-            page.empty(
-                "No forecast yet.", "Forecasts are made every night, once there are eight weeks of sessions."
-            )
+        coverage.say_missing(queries.sources(lens), "reports_availability", "Supply cannot be counted.")
+        demand_only(coming(forecasts, lens))
         accuracy(lens)
         feed(lens, names(lens))
         return
     blocks = shortages.blocks(hours, rulebook)
     headline(hours, blocks, lens)
     cards(blocks, lens)
-    subject = choose_subject(hours)
-    forecast(hours, forecasts, subject, lens)
+    subject = choose_subject(
+        hours,
+        "Expected demand and supply",
+        "Band: 95 of 100 hours should fall inside. Lines: hours of tutors.",
+    )
+    forecast(hours, forecasts, subject)
     pressure(hours, subject, lens)
     by_subject(hours, rulebook)
     accuracy(lens)
@@ -150,13 +150,42 @@ def cards(blocks: list[shortages.Block], lens: Lens) -> None:
         st.caption(f"The next {2 * CARDS} of {len(blocks)}.")
 
 
-def choose_subject(hours: pl.DataFrame) -> str:
+def demand_only(forecasts: pl.DataFrame) -> None:
+    """Draw what will be asked for where nobody knows what will be on offer."""
+    if forecasts.is_empty():
+        page.empty(
+            "No forecast yet.", "Forecasts are made every night, once there are eight weeks of sessions."
+        )
+        return
+    subject = choose_subject(
+        forecasts, "Expected demand", "Sessions an hour. Band: 95 of 100 hours should fall inside."
+    )
+    mine = forecasts if subject == EVERY_SUBJECT else forecasts.filter(pl.col("subject_id") == subject)
+    hourly = mine.select(
+        "hour_local",
+        demand=pl.col("expected_sessions"),
+        low=pl.col("lower_95"),
+        high=pl.col("upper_95"),
+    )
+    draw_forecast(hourly, subject, unit="sessions")
+
+
+def draw_forecast(hourly: pl.DataFrame, subject: str, *, unit: str) -> None:
+    """Draw the sum over subjects of what is expected, by hour."""
+    rows = hourly.group_by("hour_local").agg(pl.all().sum()).sort("hour_local")
+    if subject == EVERY_SUBJECT:
+        rows = rows.with_columns(low=pl.lit(None, pl.Float64), high=pl.lit(None, pl.Float64))
+        st.caption(
+            "All subjects together have no band, since bands do not add up. Choose a subject to see its band."
+        )
+    st.altair_chart(charts.forecast(rows, unit=unit), key="supply.forecast")
+
+
+def choose_subject(hours: pl.DataFrame, title: str, note: str) -> str:
     """Draw the choice of a subject; it lives in the address."""
     subjects = sorted(hours["subject_id"].unique().to_list())
     now = address.choice_of("subject", subjects, EVERY_SUBJECT)
-    page.section(
-        "Expected demand and supply", "Band: 95 of 100 hours should fall inside. Lines: hours of tutors."
-    )
+    page.section(title, note)
 
     def chosen() -> None:
         picked = st.session_state["supply.subject"]
@@ -174,29 +203,22 @@ def choose_subject(hours: pl.DataFrame) -> str:
     return now
 
 
-def forecast(hours: pl.DataFrame, forecasts: pl.DataFrame, subject: str, lens: Lens) -> None:
+def forecast(hours: pl.DataFrame, forecasts: pl.DataFrame, subject: str) -> None:
     """Draw expected demand with its band, and supply over it."""
     mine = hours if subject == EVERY_SUBJECT else hours.filter(pl.col("subject_id") == subject)
-    joined = mine.join(
+    length = pl.col("demand_hours") / pl.col("expected_sessions")
+    hourly = mine.join(
         forecasts.select("subject_id", "hour_start_at", "expected_sessions", "lower_95", "upper_95"),
         on=["subject_id", "hour_start_at"],
         how="left",
-    ).with_columns(length=pl.col("demand_hours") / pl.col("expected_sessions"))
-    rows = (
-        joined.with_columns(
-            low_hours=pl.col("lower_95") * pl.col("length"), high_hours=pl.col("upper_95") * pl.col("length")
-        )
-        .group_by("hour_local")
-        .agg(pl.col("demand_hours", "supply_hours", "low_hours", "high_hours").sum())
-        .sort("hour_local")
+    ).select(
+        "hour_local",
+        demand=pl.col("demand_hours"),
+        low=pl.col("lower_95") * length,
+        high=pl.col("upper_95") * length,
+        supply=pl.col("supply_hours"),
     )
-    if subject == EVERY_SUBJECT:
-        # Bands of subjects do not add up to a band of the whole.
-        rows = rows.with_columns(low_hours=pl.lit(None, pl.Float64), high_hours=pl.lit(None, pl.Float64))
-        st.caption(
-            "All subjects together have no band, since bands do not add up. Choose a subject to see its band."
-        )
-    st.altair_chart(charts.forecast_with_supply(rows), key="supply.forecast")
+    draw_forecast(hourly, subject, unit="tutor hours")
 
 
 def pressure(hours: pl.DataFrame, subject: str, lens: Lens) -> None:

@@ -9,6 +9,7 @@ select
     hour_start_at,
     forecast_origin_date,
     model_version,
+    is_champion,
     expected_sessions,
     lower_95,
     upper_95

@@ -30,6 +30,7 @@ hours as (
         forecasts.subject_id,
         forecasts.forecast_origin_date,
         forecasts.model_version,
+        forecasts.is_champion,
         forecasts.hour_start_at,
         demand.session_date,
         forecasts.expected_sessions as expected,
@@ -46,13 +47,14 @@ days as (
         hours.subject_id,
         hours.forecast_origin_date,
         hours.model_version,
+        hours.is_champion,
         hours.session_date,
         sum(hours.expected) as expected,
         sum(hours.actual) as actual
     from hours
     inner join dates on hours.session_date = dates.date
     group by
-        hours.subject_id, hours.forecast_origin_date, hours.model_version, hours.session_date,
+        hours.subject_id, hours.forecast_origin_date, hours.model_version, hours.is_champion, hours.session_date,
         dates.starts_at, dates.ends_at
     having count(*) = date_diff('hour', dates.starts_at, dates.ends_at)
 ),
@@ -62,6 +64,7 @@ cells as (
         subject_id,
         forecast_origin_date,
         model_version,
+        is_champion,
         'hour' as level,
         expected,
         actual,
@@ -72,6 +75,7 @@ cells as (
         subject_id,
         forecast_origin_date,
         model_version,
+        is_champion,
         'day' as level,
         expected,
         actual,
@@ -84,6 +88,7 @@ accuracy as (
         cells.subject_id,
         cells.forecast_origin_date,
         cells.model_version,
+        cells.is_champion,
         cells.level,
         round(sum(abs(cells.actual - cells.expected)) / nullif(sum(cells.actual), 0), 6)::double as wape_rate,
         round(sum(cells.expected - cells.actual) / nullif(sum(cells.actual), 0), 6)::double as bias_rate,
@@ -103,7 +108,7 @@ accuracy as (
         round(sum(cells.expected), 6)::double as expected_sessions
     from cells
     inner join {{ ref('forecast_limits') }} as limits on limits.limit_name = 'mape_expected_min'
-    group by cells.subject_id, cells.forecast_origin_date, cells.model_version, cells.level
+    group by cells.subject_id, cells.forecast_origin_date, cells.model_version, cells.is_champion, cells.level
 )
 
 select * from accuracy

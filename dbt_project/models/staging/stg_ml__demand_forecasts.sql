@@ -6,6 +6,7 @@ forecasts as (
     select
         subject_id,
         model_version,
+        is_champion,
         expected_sessions,
         lower_95,
         upper_95,

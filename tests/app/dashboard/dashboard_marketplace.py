@@ -568,14 +568,13 @@ class Marketplace:
                     "forecast_origin_date": self.today,
                     "model_version": "profile-1",
                 }
-                forecasts.append(
-                    common
-                    | {
-                        "expected_sessions": expected,
-                        "lower_95": expected * 0.6,
-                        "upper_95": expected * 1.45 + 1,
-                    }
-                )
+                view = {
+                    "expected_sessions": expected,
+                    "lower_95": expected * 0.6,
+                    "upper_95": expected * 1.45 + 1,
+                }
+                forecasts.append(common | view | {"is_champion": True})
+                forecasts.append(common | view | {"model_version": "four_week_mean-1", "is_champion": False})
                 ratio = supply / expected if expected else None
                 short = ratio is not None and ratio < 0.8
                 risks.append(
@@ -597,6 +596,7 @@ class Marketplace:
                 "subject_id": subject,
                 "forecast_origin_date": self.today - timedelta(days=back),
                 "model_version": "profile-1",
+                "is_champion": True,
                 "level": level,
                 "wape_rate": 0.11 + place / 50 if level == "day" else 0.27 + place / 40,
                 "bias_rate": 0.02,

@@ -60,16 +60,12 @@ def test_every_chart_is_a_specification_in_the_look_of_the_house() -> None:
         charts.stacked_days(
             days(), parts=(("held", "Held", "accent"), ("missed", "Missed", "red")), title="sessions"
         ),
-        charts.forecast_with_supply(
-            pl.DataFrame(
-                {
-                    "hour_local": hours,
-                    "demand_hours": 1.0,
-                    "supply_hours": 2.0,
-                    "low_hours": 0.5,
-                    "high_hours": 2.0,
-                }
-            )
+        charts.forecast(
+            pl.DataFrame({"hour_local": hours, "demand": 1.0, "supply": 2.0, "low": 0.5, "high": 2.0}),
+            unit="tutor hours",
+        ),
+        charts.forecast(
+            pl.DataFrame({"hour_local": hours, "demand": 1.0, "low": 0.5, "high": 2.0}), unit="sessions"
         ),
         charts.week_heatmap(
             pl.DataFrame({"weekday": ["Mon"], "hour": [9], "value": [1.0]}), value="value", title="h"
@@ -84,9 +80,10 @@ def test_every_chart_is_a_specification_in_the_look_of_the_house() -> None:
 def test_days_and_hours_do_not_move_with_the_zone_of_the_browser() -> None:
     spec = json.dumps(charts.days(days(), value="held", title="sessions").to_dict())
     assert '"temporal"' not in spec
-    hours = pl.DataFrame({"hour_local": [NOON.replace(tzinfo=None)], "demand_hours": 1.0, "supply_hours": 1.0,
-                          "low_hours": 1.0, "high_hours": 1.0})  # fmt: skip
-    for layer in charts.forecast_with_supply(hours).to_dict()["layer"]:
+    hours = pl.DataFrame(
+        {"hour_local": [NOON.replace(tzinfo=None)], "demand": 1.0, "supply": 1.0, "low": 1.0, "high": 1.0}
+    )
+    for layer in charts.forecast(hours, unit="tutor hours").to_dict()["layer"]:
         assert layer["encoding"]["x"]["scale"] == {"type": "utc"}
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import dashboard_marketplace as marketplaces
+import pyarrow as pa
 import pytest
 from conftest import PAGES, House, View, boards, words
 from dashboard_publishing import add_account, publish_marketplace
@@ -157,6 +159,38 @@ def test_what_no_source_reports_is_said_in_place(
     assert "No source reports ratings" in words(view("tutors", cookie))
     assert "No source reports availability of tutors" in words(view("supply", cookie))
     assert "No source reports support calls" in words(view("customers", cookie, customer="c-001"))
+
+
+def test_demand_is_drawn_where_nobody_knows_the_supply(
+    bare: House, move_in: Callable[[Settings], None], view: View
+) -> None:
+    move_in(bare.settings)
+    frames = marketplaces.Marketplace(bare.now).frames(bare.settings)
+    for row in frames["core.dim_sources"]:
+        row["reports_availability"] = False
+    frames["marts.fct_supply_demand"] = []
+    publish_rows(bare, frames)
+    app = view("supply", bare.cookie_of(bare.people["admin"]), subject="physics")
+    assert "Supply cannot be counted" in words(app)
+    (chart,) = drawn(app)
+    champion = [
+        row["expected_sessions"]
+        for row in frames["marts.fct_demand_forecasts"]
+        if row["subject_id"] == "physics" and row["is_champion"]
+    ]
+    # Each hour once: what other engines expect is not added to it.
+    assert max(row["demand"] for row in chart) == pytest.approx(max(champion))
+
+
+def drawn(app: Any) -> list[list[dict[str, Any]]]:
+    """Return the rows of every chart on a page."""
+    found = []
+    for chart in app.get("vega_lite_chart"):
+        spec = json.loads(chart.proto.spec)
+        found += list(spec.get("datasets", {}).values()) or [
+            pa.ipc.open_stream(data.data.data).read_all().to_pylist() for data in chart.proto.datasets
+        ]
+    return found
 
 
 def test_hostile_names_are_text_in_markdown_and_in_tables(at_home: House, view: View) -> None:

@@ -86,7 +86,7 @@ def result() -> DemandResult:
 
 
 def test_every_engine_speaks_of_every_hour_ahead_in_the_columns_of_the_table(result: DemandResult) -> None:
-    assert result.forecasts.columns == list(HOURLY_SCHEMA)
+    assert result.forecasts.columns == [*HOURLY_SCHEMA, "is_champion"]
     assert result.forecasts["model_version"].n_unique() == 2
     assert result.forecasts.height == 2 * 48
     assert result.forecasts["forecast_origin_date"].unique().to_list() == [DAY]
@@ -233,6 +233,30 @@ def test_a_rerun_of_a_day_leaves_the_same_rows(
     build(house_at(NOON))
     assert all(made_up.read(sql).equals(rows) for sql, rows in zip(read, before, strict=True))
     assert [rows.height for rows in before] == [2 * 48, 48, 2]
+
+
+def test_of_each_subject_one_engine_is_the_champion(
+    made_up: LakeWriter, house_at: Callable[[datetime], House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demand, "ForecastConfig", lambda **_: CONFIG)
+    build(house_at(NOON))
+    champions = made_up.read(
+        "select subject_id, count(distinct model_version) as engines, "
+        "count(distinct model_version) filter (where is_champion) as champions "
+        "from lake.ml.demand_forecasts group by 1"
+    )
+    assert champions["champions"].to_list() == [1] * champions.height
+    assert max(champions["engines"]) == 2
+    weighed = made_up.read("select distinct model_version from lake.ml.supply_demand_risks")
+    champion = made_up.read("select distinct model_version from lake.ml.demand_forecasts where is_champion")
+    assert weighed.equals(champion)
+
+
+def test_the_next_engine_speaks_for_a_subject_that_the_first_one_refuses() -> None:
+    first = pl.DataFrame({"subject_id": ["algebra"], "expected": [1.0]})
+    second = pl.DataFrame({"subject_id": ["algebra", "latin"], "expected": [2.0, 3.0]})
+    marked = demand._with_champion([first, second])
+    assert marked["is_champion"].to_list() == [True, False, True]
 
 
 def test_a_backfill_weighs_supply_for_its_last_origin_only(

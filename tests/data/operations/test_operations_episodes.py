@@ -190,6 +190,8 @@ def test_a_roster_limits_the_list_and_an_empty_one_answers_nothing(operations: O
         assert [e.entity_id for e in episodes.list_episodes(session)] == ["T-2", "T-1"]
         assert [e.entity_id for e in episodes.list_episodes(session, tutor_ids=["T-1"])] == ["T-1"]
         assert list(episodes.list_episodes(session, tutor_ids=[])) == []
+        assert [e.entity_id for e in episodes.list_episodes(session, severities=["critical"])] == ["T-2"]
+        assert list(episodes.list_episodes(session, customer_id="C-none")) == []
         assert episodes.count_by_status(session)["open"] == 2
 
 
