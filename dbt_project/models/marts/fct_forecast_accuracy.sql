@@ -54,8 +54,8 @@ days as (
     from hours
     inner join dates on hours.session_date = dates.date
     group by
-        hours.subject_id, hours.forecast_origin_date, hours.model_version, hours.is_champion, hours.session_date,
-        dates.starts_at, dates.ends_at
+        hours.subject_id, hours.forecast_origin_date, hours.model_version, hours.is_champion,
+        hours.session_date, dates.starts_at, dates.ends_at
     having count(*) = date_diff('hour', dates.starts_at, dates.ends_at)
 ),
 
