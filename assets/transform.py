@@ -51,12 +51,11 @@ def dbt_variables(first: date, last: date, *, time_zone: str) -> dict[str, str]:
 def judged_at(instant: datetime | None) -> Iterator[None]:
     """Tell dbt processes that start inside at which instant their last day is judged; None: at its end."""
     # Not a variable of dbt: it differs in each run, and dbt would parse the project anew each time.
-    if instant is not None:
-        os.environ[AS_OF_INSTANT] = instant.strftime("%Y-%m-%dT%H:%M:%SZ")
+    os.environ |= {AS_OF_INSTANT: instant.strftime("%Y-%m-%dT%H:%M:%SZ") if instant else ""}
     try:
         yield
     finally:
-        os.environ.pop(AS_OF_INSTANT, None)
+        os.environ |= {AS_OF_INSTANT: ""}
 
 
 def build_arguments(
