@@ -40,7 +40,7 @@ What does not: window lengths (vars in dbt_project.yml). Nothing reads the machi
 
 {#
 The instant at which as_of_to is judged: as_of_instant, and never later than the end of the day.
-A lane says it in its environment: every new value of a var would make dbt parse the whole project again (4 s).
+A lane says it in its environment: every new value of a var would make dbt parse the whole project again (2 s).
 #}
 {% macro as_of_at() -%}
     {%- set said = env_var("CHALKLINE_AS_OF_INSTANT", "") if execute else "" -%}
