@@ -391,6 +391,6 @@ def source_freshness(lens: Lens) -> pl.DataFrame:
         "see_data_health",
         "marts.rpt_source_freshness",
         "source, kind, hours_since_read, hours_since_loaded, hours_since_change, last_as_of_date, "
-        "last_changed_at, last_read_at, last_loaded_at, cursor_at",
+        "last_changed_at, last_read_at, last_loaded_at, cursor_at, is_late",
         order="source, kind",
     )

@@ -3,15 +3,18 @@
 from collections.abc import Iterable
 
 import dagster as dg
+import polars as pl
 import pytest
 from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.execution.api import create_execution_plan
 from definitions_picture import PICTURE, as_text, picture_of
 
+from assets.ingest.pull import FEEDS
 from assets.publish import build_published
 from assets.resources import House, Turn
 from data.lake.writer import LakeWriter
 from data.operations import publications
+from data.settings import PROJECT_ROOT
 from orchestration.checks import CHECKS, every_known_session_is_a_fact
 from orchestration.jobs import LANES, LONGEST_RUN_SECONDS
 
@@ -196,27 +199,27 @@ def test_a_batch_that_does_not_add_up_fails_its_check(lake: LakeWriter, house: H
     assert outcome.metadata["broken_batches"].value == 1
 
 
-@pytest.mark.parametrize(
-    ("loaded", "finished_at", "passes"),
-    [
-        (5, "2026-03-02 16:00", True),
-        (5, "2026-03-01 14:00", False),
-        (0, "2026-03-02 16:00", False),
-    ],
-)
-def test_a_feed_that_brought_nothing_for_a_day_is_warned_of(
-    lake: LakeWriter, house: House, loaded: int, finished_at: str, passes: bool
-) -> None:
+def test_a_silent_feed_is_warned_of_by_name(lake: LakeWriter, house: House) -> None:
     check = next(one for one in CHECKS if "no_live_feed_is_silent" in str(one.check_key))
+    lake.connection.execute(
+        "create or replace table lake.marts.rpt_source_freshness (source varchar, kind varchar, is_silent boolean)"
+    )
+    lake.connection.execute(
+        "insert into lake.marts.rpt_source_freshness values ('rails.pull', 'tutors', false)"
+    )
     assert check(house=house).passed
     lake.connection.execute(
-        "insert into lake.raw_quality.ingestion_batches (batch_id, source, kind, finished_at, loaded_count) "
-        "values ('b1', 'rails.pull', 'sessions', ?, ?)",
-        [finished_at, loaded],
+        "insert into lake.marts.rpt_source_freshness values ('rails.pull', 'sessions', true)"
     )
     outcome = check(house=house)
-    assert outcome.passed is passes
+    assert not outcome.passed
     assert outcome.severity == dg.AssetCheckSeverity.WARN
+    assert outcome.metadata["silent_feeds"].value == "rails.pull sessions"
+
+
+def test_the_rulebook_has_limits_for_every_feed() -> None:
+    file = PROJECT_ROOT / "dbt_project" / "seeds" / "rulebook" / "feed_limits.csv"
+    assert set(pl.read_csv(file)["kind"]) == set(FEEDS)
 
 
 def test_every_job_says_which_lane_it_is_and_when_it_is_stuck(definitions: dg.Definitions) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import polars as pl
 import streamlit as st
 
@@ -13,14 +11,6 @@ from app.dashboard.components.board import Cell, Column, Row, Tile, table, tiles
 from app.dashboard.components.page import Lens
 
 SHOWN = 15
-LATE_HOURS = {
-    "sessions": 1.0,
-    "inbound_calls": 2.0,
-    "customers": 6.0,
-    "tutors": 6.0,
-    "engagement_events": 6.0,
-}
-"""Twelve times the pull interval of a feed: by then something is stuck, not merely slow."""
 
 
 def data_health() -> None:
@@ -48,7 +38,7 @@ def headline(
     freshness: pl.DataFrame, quality: pl.DataFrame, quarantine: pl.DataFrame, versions: list[history.Version]
 ) -> None:
     """Answer first: late feeds, lost records, refusals, failed checks."""
-    late = [row for row in freshness.iter_rows(named=True) if is_late(row)]
+    late = freshness.filter("is_late")["kind"].to_list()
     lost = quality.filter(~pl.col("is_conserved")).height
     read, refused_count = int(quality["read_count"].sum() or 0), int(quality["quarantined_count"].sum() or 0)
     newest = versions[0] if versions else None
@@ -61,7 +51,7 @@ def headline(
                 wording.number(len(late)),
                 f"of {freshness.height}",
                 tone="amber" if late else "green",
-                note=wording.listed([wording.label(row["kind"]) for row in late[:2]]) or "all read in time",
+                note=wording.listed([wording.label(kind) for kind in late[:2]]) or "all read in time",
             ),
             Tile(
                 "Days that do not add up",
@@ -109,9 +99,9 @@ def feeds(freshness: pl.DataFrame, lens: Lens) -> None:
                         _age(row["hours_since_change"]), sub=wording.moment(row["last_changed_at"], lens.zone)
                     ),
                     Cell(
-                        "Late" if is_late(row) else "In time",
+                        "Late" if row["is_late"] else "In time",
                         chip=True,
-                        tone="amber" if is_late(row) else "green",
+                        tone="amber" if row["is_late"] else "green",
                     ),
                 ]
             )
@@ -326,14 +316,6 @@ def roll_back(lens: Lens, versions: list[history.Version]) -> None:
             if typed.strip() != str(version):
                 _finish(actions.NotDone("The number typed is not the version chosen. Nothing was changed."))
             _finish(actions.roll_back(lens.person, int(version), reason=reason))
-
-
-def is_late(row: dict[str, Any]) -> bool:
-    """Return whether a pulled feed was read too long ago; drops and imports come when they come."""
-    if row["source"] != "rails.pull":
-        return False
-    hours = row["hours_since_read"]
-    return hours is None or hours > LATE_HOURS.get(row["kind"], 24.0)
 
 
 def _checks_cell(one: history.Version) -> Cell:

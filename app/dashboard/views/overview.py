@@ -18,7 +18,6 @@ from app.dashboard.rulebook import Rulebook
 
 RANGES = {"today": 1, "7": 7, "30": 30}
 SPARK_DAYS = 7
-USUAL_WEEKS = 4
 
 
 def overview() -> None:
@@ -31,8 +30,9 @@ def overview() -> None:
         page.empty("No figures yet.", "The figures of a day appear with its first run.")
         return
     rulebook = Rulebook(queries.rulebook(lens))
-    figures(lens, kpis, rulebook, span)
-    activity(lens, span)
+    usual_weeks = int(rulebook.number("windows", "baseline_weeks") or 0)
+    figures(lens, kpis, rulebook, span, usual_weeks)
+    activity(lens, span, usual_weeks)
     by_day(lens, kpis, span)
 
 
@@ -86,11 +86,11 @@ def banner(lens: Lens) -> None:
                         st.switch_page("views/alerts.py", query_params={"alert": str(alert.episode_id)})
 
 
-def figures(lens: Lens, kpis: pl.DataFrame, rulebook: Rulebook, span: str) -> None:
+def figures(lens: Lens, kpis: pl.DataFrame, rulebook: Rulebook, span: str, usual_weeks: int) -> None:
     """Draw the figures, coloured by the limits of the rulebook, each leading to its page."""
     days = RANGES[span]
     criticals = len(inbox.criticals(lens.person, statuses=("open", "acknowledged", "in_progress")))
-    shown = Figures(kpis, days)
+    shown = Figures(kpis, days, usual_weeks)
     today = shown.now
     items = [
         Tile(
@@ -201,8 +201,9 @@ def figures(lens: Lens, kpis: pl.DataFrame, rulebook: Rulebook, span: str) -> No
 class Figures:
     """The figures of a range: today's row, or the mean of whole days beside the mean of the days before."""
 
-    def __init__(self, kpis: pl.DataFrame, days: int) -> None:
+    def __init__(self, kpis: pl.DataFrame, days: int, usual_weeks: int) -> None:
         self.days = days
+        self._usual_weeks = usual_weeks
         self.now: dict[str, Any] = kpis.row(-1, named=True)
         whole = self._whole = kpis.slice(0, kpis.height - 1)
         self._part = kpis.tail(1) if days == 1 else whole.tail(days)
@@ -228,7 +229,7 @@ class Figures:
 
     def _usual_whole_day(self) -> float | None:
         weekday = self.now["as_of_date"].isoweekday()
-        same = self._whole.filter(pl.col("as_of_date").dt.weekday() == weekday).tail(USUAL_WEEKS)[
+        same = self._whole.filter(pl.col("as_of_date").dt.weekday() == weekday).tail(self._usual_weeks)[
             "sessions_today"
         ]
         return float(same.mean()) if not same.is_empty() else None  # type: ignore[arg-type]
@@ -247,14 +248,14 @@ class Figures:
         )
 
 
-def activity(lens: Lens, span: str) -> None:
+def activity(lens: Lens, span: str, usual_weeks: int) -> None:
     """Draw what the hours of the day look like, against the usual."""
     days = RANGES[span]
-    hours = queries.hourly_activity(lens, days=1 + 7 * USUAL_WEEKS if days == 1 else days + 1)
+    hours = queries.hourly_activity(lens, days=1 + 7 * usual_weeks if days == 1 else days + 1)
     page.section(
         "Sessions by hour",
         f"Bars: {'today' if days == 1 else f'mean of the {days} whole days before today'}. "
-        + (f"Marks: the same weekday of the last {USUAL_WEEKS} weeks. " if days == 1 else "")
+        + (f"Marks: the same weekday of the last {usual_weeks} weeks. " if days == 1 else "")
         + f"Hours of {lens.zone.replace('_', ' ')}.",
     )
     if hours.is_empty():

@@ -50,6 +50,12 @@
             'limit_name', 'value', 'unit', 'description',
         ],
     },
+    'feed_limits': {
+        'entry': "kind",
+        'attributes': [
+            'kind', 'late_after_hours', 'silent_after_hours', 'description',
+        ],
+    },
     'kpi_targets': {
         'entry': "kpi",
         'attributes': [

@@ -1,10 +1,13 @@
--- One row per source and kind: how old the newest news of a feed is at the instant of the run.
+-- One row per source and kind: how old the newest news of a feed is at the instant of the run. Only a feed that is
+-- pulled can be late or silent: messages and imports come when they come.
 {{ config(materialized='incremental', incremental_strategy='replace_all', tags=['fast']) }}
 
 with
 batches as (select * from {{ ref('stg_quality__ingestion_batches') }} where finished_at <= {{ as_of_at() }}),
 
 cursors as (select * from {{ ref('stg_quality__pull_cursors') }} where saved_at <= {{ as_of_at() }}),
+
+limits as (select * from {{ ref('feed_limits') }}),
 
 changes as (
     select
@@ -86,6 +89,18 @@ freshness as (
     from ingests
     left join changes on ingests.source = changes.source and ingests.kind = changes.kind
     left join cursors_newest on ingests.source = cursors_newest.source and ingests.kind = cursors_newest.kind
+),
+
+judged as (
+    select
+        freshness.*,
+        freshness.source = 'rails.pull'
+        and coalesce(freshness.hours_since_read > limits.late_after_hours, false) as is_late,
+        freshness.source = 'rails.pull'
+        and limits.silent_after_hours is not null
+        and coalesce(freshness.hours_since_loaded > limits.silent_after_hours, true) as is_silent
+    from freshness
+    left join limits on freshness.kind = limits.kind
 )
 
-select * from freshness
+select * from judged

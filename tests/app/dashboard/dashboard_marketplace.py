@@ -1,85 +1,19 @@
-"""A small marketplace, already published: the relations that the dashboard reads, filled by hand.
-
-Tables are made from the contracts of the dbt project, so a column that is renamed there fails here.
-"""
+"""A small marketplace: its tutors, customers and sessions, and what the warehouse says of each, filled by hand."""
 
 from __future__ import annotations
 
-import csv
 import random
-from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
-from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
 
-import polars as pl
-import yaml
+import dashboard_days
+from dashboard_tables import SUBJECTS, ZONE, Row, rulebook_rows
 
-from data.lake.writer import LakeWriter
 from data.settings import Settings
 
-ZONE = ZoneInfo("America/New_York")
-SUBJECTS = ("algebra", "biology", "chemistry", "english", "physics", "spanish")
 COACHED = ("t-001", "t-002", "t-003", "t-004")
 """Tutors on the roster of the test coach."""
 FIRST_NAMES = ("Ada", "Ben", "Cleo", "Dev", "Eli", "Fay", "Gus", "Hana", "Ivo", "June")
 LAST_NAMES = ("Archer", "Brandt", "Castillo", "Dube", "Engel", "Farouk", "Greene", "Hollis")
-SCHEMAS = ("core", "marts")
-CONTRACT_FOLDERS = ("core", "marts")
-
-Row = dict[str, Any]
-
-
-def contracts(settings: Settings) -> dict[str, list[tuple[str, str]]]:
-    """Return column names and types of every contracted relation, by schema.table."""
-    found: dict[str, list[tuple[str, str]]] = {}
-    for folder in CONTRACT_FOLDERS:
-        for path in sorted((settings.dbt_project_path / "models" / folder).glob("*.yml")):
-            for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", []):
-                columns = [(c["name"], c["data_type"]) for c in model.get("columns", []) if "data_type" in c]
-                if columns:
-                    found[f"{folder}.{model['name']}"] = columns
-    return found
-
-
-def build(writer: LakeWriter, settings: Settings, frames: Mapping[str, Sequence[Row]]) -> int:
-    """Create the contracted relations with these rows and return the snapshot to publish."""
-    for relation, columns in contracts(settings).items():
-        listed = ", ".join(f'"{name}" {kind}' for name, kind in columns)
-        writer.connection.execute(f"create or replace table lake.{relation} ({listed})")
-        rows = frames.get(relation, ())
-        if rows:
-            writer.append(relation, pl.DataFrame(list(rows), infer_schema_length=None))
-    return writer.snapshot_id()
-
-
-def rulebook_rows(settings: Settings) -> list[Row]:
-    """Return marts.rpt_rulebook as dbt makes it from the seeds."""
-    entry_of = {
-        "score_definitions": ("score_code", "formula_version"),
-        "score_weights": ("score_code", "formula_version", "component"),
-        "score_tiers": ("score_code", "formula_version", "tier"),
-        "score_parameters": ("parameter",),
-        "forecast_limits": ("limit_name",),
-        "kpi_targets": ("kpi",),
-        "alert_rules": ("rule_code",),
-    }
-    rows = [_entry("windows", "first_session_window_days", "value", "90")]
-    for book, keys in entry_of.items():
-        with (settings.rulebook_path / f"{book}.csv").open(encoding="utf-8", newline="") as file:
-            for line in csv.DictReader(file):
-                entry = ":".join(line[key] for key in keys)
-                rows += [_entry(book, entry, name, value) for name, value in line.items() if value != ""]
-    return rows
-
-
-def _entry(book: str, entry: str, attribute: str, value: str) -> Row:
-    try:
-        number: float | None = float(value)
-    except ValueError:
-        number = None
-    return {"book": book, "entry": entry, "attribute": attribute, "value": value, "number_value": number}
 
 
 class Marketplace:
@@ -95,9 +29,10 @@ class Marketplace:
 
     def frames(self, settings: Settings) -> dict[str, list[Row]]:
         """Return the rows of every relation that a page reads."""
+        day = dashboard_days.Day(self.now, self.today, self.random)
         return {
             "marts.rpt_rulebook": rulebook_rows(settings),
-            "core.dim_sources": self._sources(),
+            "core.dim_sources": dashboard_days.sources(),
             "core.fct_sessions": self.sessions,
             "core.fct_tutor_days": self._tutor_days(),
             "core.fct_inbound_calls": self._calls(),
@@ -108,14 +43,14 @@ class Marketplace:
             "marts.fct_session_flags": self._flags(),
             "marts.rpt_customer_overview": self._customer_overview(),
             "marts.fct_customer_scores": self._customer_scores(),
-            "marts.fct_daily_kpis": self._kpis(),
-            "marts.fct_hourly_activity": self._hours(),
-            **self._supply(),
-            "marts.fct_forecast_accuracy": self._accuracy(),
-            "marts.rpt_recommendations": self._recommendations(),
-            "marts.rpt_ingestion_quality": self._quality(),
-            "marts.rpt_quarantine": self._quarantine(),
-            "marts.rpt_source_freshness": self._freshness(),
+            "marts.fct_daily_kpis": dashboard_days.kpis(day),
+            "marts.fct_hourly_activity": dashboard_days.hours(day),
+            **dashboard_days.supply(day),
+            "marts.fct_forecast_accuracy": dashboard_days.accuracy(day),
+            "marts.rpt_recommendations": dashboard_days.recommendations(day),
+            "marts.rpt_ingestion_quality": dashboard_days.quality(day),
+            "marts.rpt_quarantine": dashboard_days.quarantine(day),
+            "marts.rpt_source_freshness": dashboard_days.freshness(day),
         }
 
     def personal(self) -> dict[str, list[Row]]:
@@ -184,23 +119,6 @@ class Marketplace:
                     }
                 )
         return rows
-
-    def _sources(self) -> list[Row]:
-        flags = (
-            "ratings",
-            "attendance",
-            "join_minutes",
-            "customers",
-            "tutors",
-            "calls",
-            "goals",
-            "availability",
-        )
-        everything = {f"reports_{flag}": True for flag in flags}
-        return [
-            {"source": "rails.pull", "origin": "rails", **everything},
-            {"source": "rails.webhook", "origin": "rails", **everything},
-        ]
 
     def _tutor_days(self) -> list[Row]:
         rows = []
@@ -493,263 +411,6 @@ class Marketplace:
                 )
         return rows
 
-    def _kpis(self) -> list[Row]:
-        rows = []
-        for back in range(61):
-            day = self.today - timedelta(days=back)
-            count = 2480 + (back * 37) % 300 - (700 if day.weekday() > 4 else 0) - (900 if back == 0 else 0)
-            usual = 2500.0 - (700 if day.weekday() > 4 else 0) - (900 if back == 0 else 0)
-            rows.append(
-                {
-                    "as_of_date": day,
-                    "as_of_at": self.now.replace(tzinfo=None) - timedelta(days=back),
-                    "sessions_today": count,
-                    "usual_sessions": usual,
-                    "usual_weeks": 4,
-                    "sessions_vs_usual": round(count / usual, 4),
-                    "target_sessions": 3000.0,
-                    "target_share": round(count / 3000, 4),
-                    "rating_7d": round(4.41 + (back % 7) / 60, 3),
-                    "rating_count_7d": 8200 + back * 3,
-                    "satisfaction_rate_7d": 0.88,
-                    "no_show_rate_7d": round(0.017 + (back % 5) / 900, 4),
-                    "attendance_known_count_7d": 15900,
-                    "reschedule_rate_7d": 0.09,
-                    "supply_hours_24h": 2900.0,
-                    "demand_hours_24h": 2600.0,
-                    "supply_demand_ratio_24h": round(1.11 - (back % 6) / 50, 3),
-                    "expected_unmet_sessions_24h": 24.5,
-                    "utilisation_rate": round(0.64 + (back % 4) / 100, 3),
-                    "open_alerts": 30,
-                    "open_critical_alerts": 3 + back % 4,
-                }
-            )
-        return rows
-
-    def _hours(self) -> list[Row]:
-        start = datetime.combine(self.today - timedelta(days=34), datetime.min.time(), ZONE).astimezone(UTC)
-        rows, at = [], start
-        while at < self.now:
-            here = at.astimezone(ZONE)
-            shape = max(0, 10 - abs(here.hour - 17)) * 14 + (4 if 8 < here.hour < 22 else 0)
-            rows.append(
-                {
-                    "hour_start_at": at.replace(tzinfo=None),
-                    "session_date": here.date(),
-                    "hour_of_week": here.weekday() * 24 + here.hour,
-                    "requested_sessions": max(0, shape + self.random.randint(-9, 9) if shape else 0),
-                    "completed_sessions": shape,
-                    "tutor_no_shows": 1,
-                }
-            )
-            at += timedelta(hours=1)
-        return rows
-
-    def _supply(self) -> dict[str, list[Row]]:
-        forecasts, risks = [], []
-        start = self.now.replace(minute=0, second=0, microsecond=0, tzinfo=None) - timedelta(hours=6)
-        for place, subject in enumerate(SUBJECTS):
-            for ahead in range(7 * 24):
-                at = start + timedelta(hours=ahead)
-                here = at.replace(tzinfo=UTC).astimezone(ZONE)
-                expected = max(0.0, (9 - abs(here.hour - 17)) * (2.2 - place * 0.25)) + (
-                    0.3 if 8 < here.hour < 22 else 0
-                )
-                supply = expected * (
-                    0.55
-                    if subject == "physics" and here.weekday() in (1, 2) and here.hour in (17, 18, 19)
-                    else 0.4
-                    if subject == "algebra" and here.weekday() == 6 and here.hour in (16, 17)
-                    else 1.15
-                )
-                common = {
-                    "subject_id": subject,
-                    "hour_start_at": at,
-                    "forecast_origin_date": self.today,
-                    "model_version": "profile-1",
-                }
-                view = {
-                    "expected_sessions": expected,
-                    "lower_95": expected * 0.6,
-                    "upper_95": expected * 1.45 + 1,
-                }
-                forecasts.append(common | view | {"is_champion": True})
-                forecasts.append(common | view | {"model_version": "four_week_mean-1", "is_champion": False})
-                ratio = supply / expected if expected else None
-                short = ratio is not None and ratio < 0.8
-                risks.append(
-                    common
-                    | {
-                        "supply_hours": supply,
-                        "demand_hours": expected,
-                        "ratio": ratio,
-                        "p_shortage": 0.86 if short else 0.1,
-                        "p_surplus": 0.1,
-                        "expected_unmet_sessions": max(0.0, expected - supply),
-                    }
-                )
-        return {"marts.fct_demand_forecasts": forecasts, "marts.fct_supply_demand": risks}
-
-    def _accuracy(self) -> list[Row]:
-        return [
-            {
-                "subject_id": subject,
-                "forecast_origin_date": self.today - timedelta(days=back),
-                "model_version": "profile-1",
-                "is_champion": True,
-                "level": level,
-                "wape_rate": 0.11 + place / 50 if level == "day" else 0.27 + place / 40,
-                "bias_rate": 0.02,
-                "coverage_rate": 0.94 if level == "hour" else None,
-                "noise_floor_rate": 0.08 if level == "day" else 0.22,
-                "cell_count": 7,
-                "actual_sessions": 900.0 - 90 * place,
-                "expected_sessions": 880.0,
-            }
-            for place, subject in enumerate(SUBJECTS)
-            for back in (8, 9)
-            for level in ("hour", "day")
-        ]
-
-    def _recommendations(self) -> list[Row]:
-        lines = (
-            (
-                "demand_exceeds_supply",
-                "subject",
-                "physics",
-                "Demand exceeds supply",
-                "Raise the recruiting budget of the subject by 15 %",
-                "Next week 212 tutor-hours are expected to be asked for and 168 are on offer.",
-                "Fewer requests go unmet next week",
-                1,
-                1.26,
-                212.0,
-                1.0,
-            ),
-            (
-                "tutor_first_sessions_fail",
-                "tutor",
-                "t-002",
-                "First sessions of the tutor often fail",
-                "Stop matching new customers with this tutor until they have been coached",
-                "5 of 14 rated first sessions were a success.",
-                "Fewer customers leave after one session",
-                2,
-                0.36,
-                14.0,
-                0.47,
-            ),
-            (
-                "supply_exceeds_demand",
-                "subject",
-                "spanish",
-                "Supply exceeds demand",
-                "Lower the recruiting budget of the subject by 20 %",
-                "Next week 140 tutor-hours are on offer and 82 are expected to be asked for.",
-                "Tutors get more of the hours they offer",
-                3,
-                1.7,
-                82.0,
-                0.82,
-            ),
-        )
-        return [
-            {
-                "recommendation_key": f"{code}:{kind}:{entity}",
-                "as_of_date": self.today,
-                "rule_code": code,
-                "entity_type": kind,
-                "entity_id": entity,
-                "title": title,
-                "action": action,
-                "reason": reason,
-                "expected_impact": impact,
-                "priority": priority,
-                "value": value,
-                "threshold": 1.2,
-                "sample_size": size,
-                "confidence_rate": confidence,
-            }
-            for code, kind, entity, title, action, reason, impact, priority, value, size, confidence in lines
-        ]
-
-    def _quality(self) -> list[Row]:
-        return [
-            {
-                "source": source,
-                "kind": kind,
-                "as_of_date": self.today - timedelta(days=back),
-                "batch_count": 12,
-                "read_count": 500,
-                "loaded_count": 450,
-                "duplicate_count": 46 if kind == "sessions" else 50,
-                "quarantined_count": 4 if kind == "sessions" else 0,
-                "quarantined_rate": 0.008 if kind == "sessions" else 0.0,
-                "is_conserved": True,
-                "last_finished_at": (self.now - timedelta(days=back)).replace(tzinfo=None),
-            }
-            for back in range(8)
-            for source, kind in (
-                ("rails.pull", "sessions"),
-                ("rails.webhook", "sessions"),
-                ("rails.pull", "customers"),
-                ("rails.pull", "tutors"),
-                ("rails.pull", "inbound_calls"),
-            )
-        ]
-
-    def _quarantine(self) -> list[Row]:
-        at = (self.now - timedelta(hours=30)).replace(tzinfo=None)
-        lines = (
-            ("student_rating", "Input should be less than or equal to 5", 21),
-            ("updated_at", "has no time zone", 9),
-            ("status", "Input should be 'scheduled', 'finished' or 'cancelled'", 2),
-        )
-        return [
-            {
-                "source": "rails.pull",
-                "kind": "sessions",
-                "field": field,
-                "reason": reason,
-                "record_count": count,
-                "example_record_id": f"s-{count}",
-                "first_seen_at": at,
-                "last_seen_at": at,
-            }
-            for field, reason, count in lines
-        ]
-
-    def _freshness(self) -> list[Row]:
-        lines = (
-            ("rails.pull", "sessions", 0.06, 0.06),
-            ("rails.webhook", "sessions", 0.02, 0.02),
-            ("rails.pull", "customers", 0.7, 3.0),
-            ("rails.pull", "tutors", 9.2, 30.0),
-            ("rails.pull", "inbound_calls", 0.2, 1.4),
-        )
-        return [
-            {
-                "source": source,
-                "kind": kind,
-                "as_of_date": self.today,
-                "hours_since_read": read,
-                "hours_since_loaded": loaded,
-                "hours_since_change": loaded + 0.1,
-                "last_as_of_date": self.today,
-                "last_changed_at": (self.now - timedelta(hours=loaded)).replace(tzinfo=None),
-                "last_read_at": (self.now - timedelta(hours=read)).replace(tzinfo=None),
-                "last_loaded_at": (self.now - timedelta(hours=loaded)).replace(tzinfo=None),
-                "cursor_at": None,
-            }
-            for source, kind, read, loaded in lines
-        ]
-
-
-def write_personal(writer: LakeWriter, rows: Mapping[str, Iterable[Row]]) -> None:
-    """Write names where names live."""
-    for relation, lines in rows.items():
-        writer.append(relation, pl.DataFrame(list(lines), infer_schema_length=None))
-
 
 def _part(name: str, value: float | None, weight: float, points: float | None) -> Row:
     return {"name": name, "value": value, "weight": float(weight), "points": points}
@@ -767,6 +428,3 @@ def _health_tier(score: float | None) -> str | None:
     if score is None:
         return None
     return "critical" if score < 41 else "at_risk" if score < 71 else "healthy" if score < 86 else "thriving"
-
-
-__all__ = ["COACHED", "Marketplace", "Path", "build", "contracts", "rulebook_rows", "write_personal"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import dashboard_marketplace as small_marketplace
+import dashboard_tables
 from dashboard_marketplace import COACHED, Marketplace
 
 from data.lake.writer import open_writer
@@ -107,9 +107,9 @@ def publish_marketplace(
     marketplace = Marketplace(now)
     with open_writer(settings) as writer:
         if names:
-            small_marketplace.write_personal(writer, marketplace.personal())
+            dashboard_tables.write_personal(writer, marketplace.personal())
         chosen = marketplace.frames(settings) if frames is None else frames
-        snapshot = small_marketplace.build(writer, settings, chosen)
+        snapshot = dashboard_tables.build(writer, settings, chosen)
     with operations.session() as session:
         publications.publish(
             session,

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import dashboard_marketplace as marketplaces
+import dashboard_tables
 import polars as pl
 import pytest
 
@@ -25,7 +25,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 @pytest.fixture(scope="module")
 def rulebook() -> Rulebook:
-    return Rulebook(pl.DataFrame(marketplaces.rulebook_rows(Settings())))
+    return Rulebook(pl.DataFrame(dashboard_tables.rulebook_rows(Settings())))
 
 
 def days(count: int = 5) -> pl.DataFrame:
@@ -184,7 +184,7 @@ SOURCE = Path(queries.__file__).read_text(encoding="utf-8")
 
 
 def test_every_question_asks_for_contracted_columns_of_one_relation() -> None:
-    contracts = marketplaces.contracts(Settings())
+    contracts = dashboard_tables.contracts(Settings())
     constants = {"SESSION_COLUMNS": queries.SESSION_COLUMNS, "TUTOR_COLUMNS": queries.TUTOR_COLUMNS,
                  "SCORE_COLUMNS": queries.SCORE_COLUMNS}  # fmt: skip
     asked = re.findall(r'_rows\(\s*lens,\s*"\w+",\s*"([\w.]+)",\s*((?:f?"[^"]*"\s*)+|\w+),', SOURCE)

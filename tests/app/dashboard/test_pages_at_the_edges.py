@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dashboard_marketplace as marketplaces
+import dashboard_tables
 import pyarrow as pa
 import pytest
 from conftest import PAGES, House, View, boards, words
@@ -47,7 +48,7 @@ def publish_rows(
     house: House, frames: dict[str, list[dict[str, Any]]], checks: dict[str, Any] | None = None
 ) -> None:
     with open_writer(house.settings) as writer:
-        snapshot = marketplaces.build(writer, house.settings, frames)
+        snapshot = dashboard_tables.build(writer, house.settings, frames)
     with house.operations.session() as session:
         today = marketplaces.Marketplace(house.now, tutors=4, customers=4).today
         publications.publish(
