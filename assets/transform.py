@@ -59,7 +59,7 @@ def judged_at(instant: datetime | None) -> Iterator[None]:
 
 
 def build_arguments(
-    variables: Mapping[str, str], *, with_tests: bool, full_refresh: bool = False
+    variables: Mapping[str, str], *, with_tests: bool = True, full_refresh: bool = False
 ) -> list[str]:
     """Return the arguments of one dbt invocation. Unit tests belong to `make test`, not to a lane."""
     arguments = ["build", "--vars", json.dumps(dict(variables), sort_keys=True)]
@@ -152,9 +152,8 @@ def build_dbt_assets(settings: Settings, manifest: Path) -> dg.AssetsDefinition:
         first, last = as_of_range(context)
         instant = house.clock.now() if last == house.today() else None
         variables = dbt_variables(first, last, time_zone=house.settings.business_time_zone)
-        with_tests = context.run.tags.get("chalkline/tests", "on") == "on"
         full_refresh = context.run.tags.get("chalkline/full_refresh") == "yes"
-        arguments = build_arguments(variables, with_tests=with_tests, full_refresh=full_refresh)
+        arguments = build_arguments(variables, full_refresh=full_refresh)
         with judged_at(instant):
             invocation = dbt.cli(arguments, context=context, target_path=_target(house.settings))
         yield from invocation.stream()

@@ -6,8 +6,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from data.secrets import webhook_secrets
 from data.settings import PROJECT_ROOT, Settings
 
 START_TIMEOUT_SECONDS = 90.0
+STOP_TIMEOUT_SECONDS = 20.0
 
 
 def build_world(settings: Settings, clock: Clock, *, profile: str, seed: int) -> None:
@@ -73,18 +74,23 @@ def mock_command(settings: Settings, *, with_webhooks: bool) -> list[str]:
 
 
 @contextmanager
-def serving(command: Sequence[str], *, up: str, name: str, log: Path) -> Iterator[None]:
-    """Run a server for the length of a block. Raises RuntimeError, with its last words, if it does not come up."""
+def serving(
+    command: Sequence[str], *, up: str, name: str, log: Path, environment: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """Run a server for the length of a block. Raises RuntimeError, with its last words, if it does not come up.
+
+    It inherits this process's environment unless it is given one.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        process = subprocess.Popen(command, cwd=PROJECT_ROOT, stdout=output, stderr=output)
+        process = subprocess.Popen(command, cwd=PROJECT_ROOT, env=environment, stdout=output, stderr=output)
         try:
             _wait_until_up(process, up, name, log)
             yield
         finally:
             process.terminate()
             try:
-                process.wait(10)
+                process.wait(STOP_TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -95,11 +101,10 @@ def _wait_until_up(process: subprocess.Popen[bytes], up: str, name: str, log: Pa
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
-        try:
+        with suppress(httpx.TransportError):
             if httpx.get(up, timeout=2.0, trust_env=False).status_code == 200:
                 return
-        except httpx.TransportError:
-            time.sleep(0.2)
+        time.sleep(0.2)
     last_words = log.read_text(errors="replace")[-2_000:]
     raise RuntimeError(f"{name} did not come up at {up}; its last words in {log}:\n{last_words}")
 

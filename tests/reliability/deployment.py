@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -32,6 +32,7 @@ from data.operations import publications
 from data.operations.store import Operations, open_operations
 from data.postgres import DATABASES, engine_for, open_postgres
 from data.settings import PROJECT_ROOT, Settings
+from orchestration.world import serving
 
 HOST = "127.0.0.1"
 PATIENCE_SECONDS = 900.0
@@ -156,25 +157,14 @@ class Deployment:
         with self._serving([sys.executable, "-m", "app.receiver"], port=self.receiver_port, name="receiver"):
             yield f"http://{HOST}:{self.receiver_port}/api/webhooks"
 
-    @contextmanager
-    def _serving(self, command: list[str], *, port: int, name: str) -> Iterator[None]:
-        from orchestration.world import _wait_until_up
-
-        log = self.state.parent / f"{self.state.name}-{name}.log"
-        with log.open("ab") as output:
-            process = subprocess.Popen(
-                command, cwd=PROJECT_ROOT, env=self.environment(), stdout=output, stderr=output
-            )
-            try:
-                _wait_until_up(process, f"http://{HOST}:{port}/up", name, log)
-                yield
-            finally:
-                process.terminate()
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    process.kill()
-                    process.wait()
+    def _serving(self, command: list[str], *, port: int, name: str) -> AbstractContextManager[None]:
+        return serving(
+            command,
+            up=f"http://{HOST}:{port}/up",
+            name=name,
+            log=self.state.parent / f"{self.state.name}-{name}.log",
+            environment=self.environment(),
+        )
 
     @property
     def landing(self) -> Landing:
