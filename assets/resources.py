@@ -9,8 +9,10 @@ from datetime import date
 from functools import cached_property
 
 from data.clock import Clock, business_date, clock_from
+from data.contracts import Correction, Kind
 from data.lake.writer import LakeWriter, open_writer
 from data.landing import Landing
+from data.operations.corrections import corrections_for
 from data.operations.store import Operations, open_operations
 from data.postgres import advisory_lock, engine_for, open_postgres
 from data.settings import Settings, get_settings
@@ -53,6 +55,11 @@ class House:
     def operations(self) -> Operations:
         """The store of what people decided."""
         return open_operations(open_postgres(self.settings))
+
+    def corrections(self, source: str, kind: Kind) -> tuple[Correction, ...]:
+        """Return what was decided about the habits of one feed, to be applied to its records."""
+        with self.operations.session() as session:
+            return corrections_for(session, source=source, kind=kind)
 
     @cached_property
     def landing(self) -> Landing:

@@ -157,7 +157,7 @@ def ensure_history(state: State, house: House, console: Console) -> None:
     A second call does nothing; one after a killed import finishes it.
     """
     from assets.ingest.pull import FEEDS, SOURCE
-    from data.lake.intake import set_cursor
+    from data.lake.cursors import set_cursor
     from orchestration.importing import import_history
     from orchestration.people import settle_people
     from orchestration.world import export_history

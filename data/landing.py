@@ -1,4 +1,4 @@
-"""The landing: where webhook messages lie safely before anybody looks at them.
+"""The landing: where messages lie safely before anybody looks at them.
 
 A message is one file named by its id: written under a temporary name, synced, then linked into the inbox in
 one step that fails if the id is known. Takers claim messages by moving them; what was taken lies in the archive
@@ -7,6 +7,7 @@ for ever, so a message that is delivered again, however late, lands on itself.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,16 +20,22 @@ from pathlib import Path
 from typing import Literal
 
 MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+WEBHOOK_SOURCE = "rails.webhook"
+"""Feed of the marketplace's webhooks; also of drops that were written before a drop named its feed."""
+TRACK_SOURCE = "apps.track"
+"""Feed of what the apps report themselves."""
+
 Verdict = Literal["stored", "duplicate", "conflict"]
 
 
 @dataclass(frozen=True)
 class Drop:
-    """One message as it was received: the body is kept byte for byte."""
+    """One message as it was received: the body is kept byte for byte. source names the feed that brought it."""
 
     message_id: str
     received_at: datetime
     body: bytes
+    source: str = WEBHOOK_SOURCE
 
 
 class Landing:
@@ -49,7 +56,7 @@ class Landing:
         """
         if not MESSAGE_ID.fullmatch(drop.message_id):
             raise ValueError(f"message id {drop.message_id[:140]!r} is not made of letters, digits, - and _")
-        known = self._find(drop.message_id)
+        known = self.find(drop.message_id)
         if known is not None:
             return self._compare(known, drop)
         temporary = self._temporary / uuid.uuid4().hex
@@ -57,27 +64,25 @@ class Landing:
         try:
             _write_durably(temporary, _envelope(drop))
             os.link(temporary, final)
-            earlier = self._taken_earlier(drop.message_id, than=temporary)
-            if earlier is not None:
+            if self._was_taken(drop.message_id, before=temporary):
                 final.unlink(missing_ok=True)
-                return self._compare(earlier, drop)
+                return self._compare(self.find(drop.message_id), drop)
         except FileExistsError:
-            return self._compare(final, drop)
+            return self._compare(self.find(drop.message_id), drop)
         finally:
             temporary.unlink(missing_ok=True)
         _sync_folder(self._inbox)
         return "stored"
 
-    def _taken_earlier(self, message_id: str, *, than: Path) -> Path | None:
-        # A taker may have moved the same message on between our look and our link: then ours is the second one.
-        name = f"{message_id}.json"
-        for place in (*self._claimed.glob(f"*/{name}"), self._shelf(message_id) / name):
-            try:
-                if not place.samefile(than):
-                    return place
-            except FileNotFoundError:
-                continue
-        return None
+    def find(self, message_id: str) -> Drop | None:
+        """Return a message wherever it lies, or None if it never came."""
+        for _ in range(3):  # it moves twice at most while it is looked for
+            place = self._place_of(message_id)
+            if place is None:
+                return None
+            with contextlib.suppress(FileNotFoundError):
+                return _read(place)
+        raise FileNotFoundError(f"message {message_id} is removed from the landing while it is read")
 
     def waiting(self) -> list[str]:
         """Return the ids that nobody has taken in yet, claimed but unfinished ones included, in order."""
@@ -113,43 +118,59 @@ class Landing:
             if not any(folder.iterdir()):
                 folder.rmdir()
 
-    def _find(self, message_id: str) -> Path | None:
+    def _place_of(self, message_id: str) -> Path | None:
         # Messages only ever move forward, so looking in the order of their way never misses one.
-        name = f"{message_id}.json"
-        for _ in range(2):
-            for place in (
-                self._inbox / name,
-                *self._claimed.glob(f"*/{name}"),
-                self._shelf(message_id) / name,
-            ):
-                if place.exists():
-                    return place
-        return None
+        waiting = self._inbox / f"{message_id}.json"
+        if waiting.exists():
+            return waiting
+        return next((place for place in self._taken_places(message_id) if place.exists()), None)
 
-    def _compare(self, known: Path, drop: Drop) -> Verdict:
-        try:
-            stored = _read(known)
-        except FileNotFoundError:
-            moved = self._find(drop.message_id)
-            if moved is None:
-                raise
-            stored = _read(moved)
-        same = hashlib.sha256(stored.body).digest() == hashlib.sha256(drop.body).digest()
-        return "duplicate" if same else "conflict"
+    def _taken_places(self, message_id: str) -> Iterator[Path]:
+        # Listed by name, not searched: claims are few, and this is asked twice for every message.
+        name = f"{message_id}.json"
+        for claim in os.listdir(self._claimed):
+            yield self._claimed / claim / name
+        yield self._shelf(message_id) / name
+
+    def _was_taken(self, message_id: str, *, before: Path) -> bool:
+        # A taker may have moved the same message on between our look and our link: then ours is the second one.
+        for place in self._taken_places(message_id):
+            with contextlib.suppress(FileNotFoundError):
+                if not place.samefile(before):
+                    return True
+        return False
+
+    def _compare(self, known: Drop | None, drop: Drop) -> Verdict:
+        if known is None:
+            raise FileNotFoundError(f"message {drop.message_id} is removed from the landing while it is read")
+        if hashlib.sha256(known.body).digest() != hashlib.sha256(drop.body).digest():
+            return "conflict"
+        # Whoever linked it may have died before the folder was synced, or be about to; and now it is acknowledged.
+        _sync_folder(self._inbox)
+        return "duplicate"
 
     def _shelf(self, message_id: str) -> Path:
         return self._archive / hashlib.sha256(message_id.encode()).hexdigest()[:2]
 
 
 def _envelope(drop: Drop) -> bytes:
-    head = {"message_id": drop.message_id, "received_at": drop.received_at.isoformat()}
+    head = {
+        "message_id": drop.message_id,
+        "received_at": drop.received_at.isoformat(),
+        "source": drop.source,
+    }
     return json.dumps(head).encode() + b"\n" + drop.body
 
 
 def _read(place: Path) -> Drop:
     head, _, body = place.read_bytes().partition(b"\n")
     fields = json.loads(head)
-    return Drop(fields["message_id"], datetime.fromisoformat(fields["received_at"]), body)
+    return Drop(
+        fields["message_id"],
+        datetime.fromisoformat(fields["received_at"]),
+        body,
+        fields.get("source", WEBHOOK_SOURCE),
+    )
 
 
 def _write_durably(place: Path, content: bytes) -> None:

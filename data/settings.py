@@ -41,6 +41,12 @@ class Settings(BaseSettings):
     rails_url: str = "http://127.0.0.1:8790"  # empty: this deployment pulls from nowhere
     rails_token: SecretStr = SecretStr("mock-token")
     rails_page_size: int = Field(default=500, ge=1, le=500)
+    rails_timeout_seconds: float = Field(default=5.0, gt=0)  # silence after which a request is given up
+    rails_body_max_bytes: int = Field(default=64_000_000, ge=1)  # of one answer, once it is unpacked
+    # How long a lane gives to one feed; what was read until then stays, and the next run goes on from there.
+    fast_pull_seconds: float = Field(default=10.0, gt=0)
+    hourly_pull_seconds: float = Field(default=120.0, gt=0)
+    nightly_pull_seconds: float = Field(default=600.0, gt=0)
 
     # doors
     bind: str = "127.0.0.1"
@@ -61,11 +67,17 @@ class Settings(BaseSettings):
     # set by a worker for the dbt that it starts, which must not outlive it
     worker_pid: int | None = None
 
+    # set by the tests of crashes: name:n:kill, name:n:raise or name:n:enospc (data/failpoints.py)
+    failpoint: str | None = None
+
     # limits
     reader_memory_limit: str = "2GB"
     reader_timeout_seconds: float = 30.0
     writer_memory_limit: str = "8GB"
     threads: int = 2
+    import_memory_limit: str = "4GB"  # of this, what does not fit is spilled into the state folder
+    import_max_bytes: int = Field(default=8_000_000_000, ge=1)  # of a file to import, once it is unpacked
+    import_max_columns: int = Field(default=500, ge=1)
 
     @field_validator("business_time_zone")
     @classmethod

@@ -5,29 +5,20 @@ from __future__ import annotations
 import sys
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from data.clock import Clock, SystemClock, clock_from
-from data.settings import Settings, get_settings
-from orchestration.environment import prepare_environment
-
-if TYPE_CHECKING:
-    from assets.resources import House
-    from data.operations.tables import Role
+from data.settings import get_settings
+from orchestration.commands import quarantine, users
+from orchestration.commands.terminal import ACTOR, err, house, out, prepared
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 world_app = typer.Typer(no_args_is_help=True, help="The simulated marketplace.")
-users_app = typer.Typer(no_args_is_help=True, help="People who may sign in.")
-quarantine_app = typer.Typer(no_args_is_help=True, help="Records that were refused.")
 app.add_typer(world_app, name="world")
-app.add_typer(users_app, name="users")
-app.add_typer(quarantine_app, name="quarantine")
-out = Console()
-err = Console(stderr=True)
+app.add_typer(users.app, name="users")
+app.add_typer(quarantine.app, name="quarantine")
 
 Format = Literal["table", "csv", "json"]
 
@@ -58,19 +49,6 @@ def main() -> None:
         sys.exit(1)
 
 
-def _prepared() -> tuple[Settings, Clock]:
-    settings = get_settings()
-    prepare_environment(settings)
-    return settings, clock_from(settings)
-
-
-def _house() -> House:
-    from assets.resources import House
-
-    settings, clock = _prepared()
-    return House(settings, clock)
-
-
 @app.command()
 def up(
     only: Annotated[
@@ -80,7 +58,7 @@ def up(
     """Serve everything in the foreground: dashboard, Dagster, receiver, and the mock API of a simulated world."""
     from orchestration.serve import serve
 
-    settings, _ = _prepared()
+    settings, _ = prepared()
     raise typer.Exit(serve(settings, only or ()))
 
 
@@ -104,7 +82,7 @@ def run(
     from orchestration.lanes import LaneRunner
 
     day = date.fromisoformat(as_of) if as_of else None
-    result = LaneRunner(_house()).run(lane, first=day, last=day)  # type: ignore[arg-type]
+    result = LaneRunner(house()).run(lane, first=day, last=day)  # type: ignore[arg-type]
     out.print(f"lane {result.lane}: {result.materialized} assets built, run {result.run_id[:8]}")
     for check in result.failed_checks:
         out.print(f"[yellow]check failed[/] {check}")
@@ -115,7 +93,7 @@ def backfill(first: str, last: str, full_refresh: bool = False) -> None:
     """Build every mart for a range of business dates in one run, then publish."""
     from orchestration.lanes import LaneRunner
 
-    result = LaneRunner(_house()).run(
+    result = LaneRunner(house()).run(
         "nightly",
         first=date.fromisoformat(first),
         last=date.fromisoformat(last),
@@ -132,7 +110,7 @@ def import_(
     """Take in history from a file. A second import of the same file adds nothing."""
     from orchestration.importing import import_with_progress
 
-    settings, clock = _prepared()
+    settings, clock = prepared()
     report = import_with_progress(settings, clock, file, mapping, console=out)
     out.print(report.render(), highlight=False)
 
@@ -148,7 +126,7 @@ def sql(
     """Ask the published marts. Read-only; personal data cannot be reached from here."""
     from orchestration.asking import ask, print_rows
 
-    settings, _ = _prepared()
+    settings, _ = prepared()
     print_rows(ask(settings, query, version=version), format=format, console=out)
 
 
@@ -157,19 +135,19 @@ def publish() -> None:
     """Release a hold, so that lanes publish again, and publish the newest build."""
     from data.operations import publications
 
-    house = _house()
-    with house.operations.session() as session:
-        hold = publications.release_hold(session, actor="command line", now=house.clock.now())
-    with house.alone(), house.lake() as lake:
+    ours = house()
+    with ours.operations.session() as session:
+        hold = publications.release_hold(session, actor=ACTOR, now=ours.clock.now())
+    with ours.alone(), ours.lake() as lake:
         snapshot = lake.snapshot_id()
-        with house.operations.session() as session:
+        with ours.operations.session() as session:
             outcome = publications.publish(
                 session,
                 snapshot_id=snapshot,
                 lane="by hand",
-                as_of_date=house.today(),
+                as_of_date=ours.today(),
                 checks={"by": "command line"},
-                now=house.clock.now(),
+                now=ours.clock.now(),
             )
             text = (
                 outcome.text
@@ -184,9 +162,9 @@ def rollback(version: int) -> None:
     """Put an older version back in front of readers and hold it there until `chalkline publish`."""
     from data.operations import publications
 
-    house = _house()
-    with house.operations.session() as session:
-        row = publications.rollback(session, version, actor="command line", now=house.clock.now())
+    ours = house()
+    with ours.operations.session() as session:
+        row = publications.rollback(session, version, actor=ACTOR, now=ours.clock.now())
         text = (
             f"version {row.publication_id} shows again what version {version} showed (as of {row.as_of_date})"
         )
@@ -198,7 +176,7 @@ def versions(limit: int = 20) -> None:
     """List the published versions, newest first."""
     from orchestration.asking import print_rows, published_versions
 
-    print_rows(published_versions(_house(), limit=limit), format="table", console=out)
+    print_rows(published_versions(house(), limit=limit), format="table", console=out)
 
 
 @app.command()
@@ -206,7 +184,7 @@ def doctor() -> None:
     """Check this deployment: stores, lake, published version, landing, last lanes. Exits 1 if something is wrong."""
     from orchestration.doctor import examine
 
-    findings = examine(_house())
+    findings = examine(house())
     for finding in findings:
         mark = "[green]ok[/]   " if finding.is_well else "[red]wrong[/]"
         out.print(f"{mark} {finding.what}: {escape(finding.detail)}", highlight=False, soft_wrap=True)
@@ -218,49 +196,9 @@ def world_build(profile: str = "demo", seed: int = 7) -> None:
     """Build the simulated marketplace into the state folder."""
     from orchestration.world import build_world
 
-    settings, clock = _prepared()
+    settings, clock = prepared()
     build_world(settings, clock, profile=profile, seed=seed)
     out.print(f"world {profile} (seed {seed}) stands in {settings.world_path}")
-
-
-@users_app.command("add")
-def users_add(email: str, role: Annotated[str, typer.Option()], name: str = "") -> None:
-    """Add a person and print the one-time link with which they choose a password."""
-    from data.operations import users
-
-    house = _house()
-    with house.operations.session() as session:
-        _, token = users.create_user(
-            session,
-            email=email,
-            name=name,
-            role=cast("Role", role),
-            actor="command line",
-            now=SystemClock().now(),
-        )
-    out.print(f"{house.settings.public_url}/setup?token={token}", soft_wrap=True, highlight=False)
-
-
-@users_app.command("link")
-def users_link(email: str) -> None:
-    """Print a fresh one-time link for a person who lost theirs."""
-    from data.operations import users
-
-    house = _house()
-    with house.operations.session() as session:
-        user = users.user_by_email(session, email)
-        if user is None:
-            raise ValueError(f"there is no user {email}; add them with `chalkline users add`")
-        token = users.issue_setup_token(session, user.user_id, actor="command line", now=SystemClock().now())
-    out.print(f"{house.settings.public_url}/setup?token={token}", soft_wrap=True, highlight=False)
-
-
-@quarantine_app.command("list")
-def quarantine_list(limit: int = 50) -> None:
-    """List refused records, grouped by cause."""
-    from orchestration.asking import print_rows, quarantine
-
-    print_rows(quarantine(_house(), limit=limit), format="table", console=out)
 
 
 @app.command("secret")

@@ -162,7 +162,7 @@ def _lane(runner: object, lane: str, *, first: date | None = None) -> str:
 
 def _import_history(house: House, console: Console) -> str:
     from assets.ingest.pull import FEEDS, SOURCE
-    from data.lake.intake import cursor_of, set_cursor
+    from data.lake.cursors import cursor_of, set_cursor
     from orchestration.importing import import_history
     from orchestration.world import export_history
 

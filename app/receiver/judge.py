@@ -76,17 +76,17 @@ class InstantJudge:
 
     def judge(self, message: Message) -> None:
         """Judge one message. Does nothing for a record that its contract refuses: ingestion explains that one."""
-        if message.kind != "sessions":
-            return
-        rows = judge_records("sessions", [message.record]).rows
+        sessions = [part.record for part in message.parts if part.kind == "sessions"]
+        rows = judge_records("sessions", sessions).rows
         flags = self._flagger.flags(rows)
         if not flags:
             return
         now = self._clock.now()
+        by_id = {row["session_id"]: row for row in rows}
         with self._operations.session() as session:
             report = observe(
                 session,
-                [candidate_of(flag, rows[0]) for flag in flags],
+                [candidate_of(flag, by_id[flag["session_id"]]) for flag in flags],
                 self._rules,
                 as_of_date=business_date(now, self._time_zone),
                 publication_id=None,
@@ -94,7 +94,7 @@ class InstantJudge:
                 compose=lambda _: (),
                 is_partial=True,
             )
-        log.info("session_flagged", session_id=rows[0]["session_id"], opened=report.count("opened"))
+        log.info("session_flagged", session_ids=sorted(by_id), opened=report.count("opened"))
 
 
 def candidate_of(flag: dict[str, Any], row: dict[str, Any]) -> Candidate:

@@ -116,7 +116,8 @@ def _accepted(message: Message, *, duplicate: bool) -> JSONResponse:
 
 def _echo(message: Message) -> str | None:
     # Only what is surely text is echoed: an authentic message may still carry anything.
-    identifier = message.record.get("session_id") if isinstance(message.record, dict) else None
+    record = message.parts[0].record if message.parts else None
+    identifier = record.get("session_id") if isinstance(record, dict) else None
     return identifier if isinstance(identifier, str) and IDENTIFIER.fullmatch(identifier) else None
 
 

@@ -53,7 +53,12 @@ def _pull_asset(feed: Feed) -> dg.AssetsDefinition:
         try:
             with house.lake() as lake, RailsClient(house.settings, house.clock) as client:
                 account = pull(
-                    lake, client, feed, clock=house.clock, time_zone=house.settings.business_time_zone
+                    lake,
+                    client,
+                    feed,
+                    clock=house.clock,
+                    time_zone=house.settings.business_time_zone,
+                    corrections=house.corrections,
                 )
         except PermanentFailure as error:
             raise dg.Failure(str(error), allow_retries=False) from error
@@ -76,7 +81,9 @@ def _pull_asset(feed: Feed) -> dg.AssetsDefinition:
 def landing_messages(house: dg.ResourceParam[House]) -> dg.MaterializeResult:
     """Take the waiting webhook messages in. Grain: one row per message; a rerun takes only what is left."""
     with house.lake() as lake:
-        account = take_messages(lake, house.landing, house.settings, clock=house.clock)
+        account = take_messages(
+            lake, house.landing, house.settings, clock=house.clock, corrections=house.corrections
+        )
     return dg.MaterializeResult(metadata=account_metadata(account))
 
 

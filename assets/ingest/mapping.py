@@ -19,6 +19,7 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    StrictInt,
     StrictStr,
     StringConstraints,
     TypeAdapter,
@@ -53,6 +54,8 @@ class ReadOptions(BaseModel):
     delimiter: Annotated[StrictStr, StringConstraints(min_length=1, max_length=1)] = ","
     encoding: StrictStr = "utf-8"
     null_values: tuple[StrictStr, ...] = ("",)
+    skip_first: Annotated[StrictInt, Field(ge=0, le=1_000)] = 0
+    skip_last: Annotated[StrictInt, Field(ge=0, le=1_000)] = 0
     optional_columns: tuple[StrictStr, ...] = ()
 
     @field_validator("encoding")
@@ -69,6 +72,19 @@ Expression = Annotated[StrictStr, StringConstraints(strip_whitespace=True, min_l
 """A DuckDB expression over the columns of the file."""
 
 
+class Lookup(BaseModel):
+    """Another file beside the main one: each row of the main one finds at most one row in it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: Annotated[StrictStr, StringConstraints(pattern=r"^[^/\\]+$", max_length=200)]
+    key: Annotated[dict[str, Expression], Field(min_length=1)]
+    read: ReadOptions = ReadOptions()
+
+
+LookupName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,60}$")]
+
+
 class Mapping(BaseModel):
     """How one kind of record is made from the rows of one file."""
 
@@ -79,7 +95,9 @@ class Mapping(BaseModel):
     describes: Annotated[StrictStr, StringConstraints(min_length=1, max_length=300)]
     read: ReadOptions = ReadOptions()
     time_zone: StrictStr | None = None
+    lookups: dict[LookupName, Lookup] = Field(default_factory=dict)
     where: Expression | None = None
+    repeat: Expression | None = None
     group_by: tuple[Expression, ...] = ()
     order_by: tuple[Expression, ...] = ()
     local_times: dict[str, Expression] = Field(default_factory=dict)
@@ -93,6 +111,10 @@ class Mapping(BaseModel):
     def source(self) -> str:
         """The name of the feed on every row that comes in through this mapping."""
         return f"import.{self.name}"
+
+    def lookup_file(self, name: str, beside: Path) -> Path:
+        """Return where the file of a lookup lies: in the folder of the main file."""
+        return beside.parent / self.lookups[name].file
 
     @field_validator("time_zone")
     @classmethod
@@ -115,6 +137,8 @@ class Mapping(BaseModel):
         ]
         if self.group_by and not self.order_by:
             problems.append("order_by: missing; with group_by, say in which order the events happened")
+        if self.group_by and self.repeat:
+            problems.append("repeat: does not go with group_by; one makes many of a row, the other one of many")
         if self.local_times and self.time_zone is None:
             problems.append("time_zone: missing; local_times need the zone whose clock they show")
         if problems:
@@ -186,7 +210,7 @@ def _lines_of(problem: Any) -> list[str]:
         return [
             f"{place}: is no setting of a mapping{_closest(place.split('.')[-1], _settings_beside(problem))}"
         ]
-    if problem["type"] == "string_type" and place.startswith("fields."):
+    if problem["type"] == "string_type" and problem["loc"][0] in ("fields", "repeat", "local_times"):
         message = "is not an expression; write it in quotes, or put a fixed value under constants"
     if problem["type"] == "missing":
         message = "is missing"
@@ -194,7 +218,10 @@ def _lines_of(problem: Any) -> list[str]:
 
 
 def _settings_beside(problem: Any) -> list[str]:
-    return list(ReadOptions.model_fields if problem["loc"][0] == "read" else Mapping.model_fields)
+    above = problem["loc"][:-1]
+    if "read" in above:
+        return list(ReadOptions.model_fields)
+    return list(Lookup.model_fields if "lookups" in above else Mapping.model_fields)
 
 
 def _closest(name: str, known: list[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from assets.ingest.arrivals import CorrectionsOf, uncorrected
 from assets.ingest.pull import Account
 from data.clock import Clock, business_date
 from data.contracts import Kind
@@ -18,7 +19,14 @@ from data.settings import Settings
 SOURCE = "rails.webhook"
 
 
-def take_messages(lake: LakeWriter, landing: Landing, settings: Settings, *, clock: Clock) -> Account:
+def take_messages(
+    lake: LakeWriter,
+    landing: Landing,
+    settings: Settings,
+    *,
+    clock: Clock,
+    corrections: CorrectionsOf = uncorrected,
+) -> Account:
     """Claim the waiting messages, take them in, then archive them.
 
     Killed before the archive, the next run claims the same messages again and finds duplicates: nothing is lost,
@@ -31,11 +39,13 @@ def take_messages(lake: LakeWriter, landing: Landing, settings: Settings, *, clo
         taken: list[str] = []
         for drop in landing.claim():
             message = read_message(drop.body, received_at=drop.received_at)
-            records[message.kind].append(message.record)
+            for part in message.parts:
+                records[part.kind].append(part.record)
             taken.append(drop.message_id)
         now = clock.now()
-        arrival = Arrival(SOURCE, now, business_date(now, settings.business_time_zone))
+        today = business_date(now, settings.business_time_zone)
         for kind, group in records.items():
+            arrival = Arrival(SOURCE, now, today, corrections(SOURCE, kind))
             account.batches.append(take_in(lake, kind, group, arrival))
         landing.finish(taken)
     return account

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from assets.ingest.arrivals import CorrectionsOf, uncorrected
 from assets.ingest.rails import Page, RailsClient, change_of
 from data.clock import Clock, business_date, naive_utc
 from data.contracts import Kind
-from data.lake.intake import Arrival, Batch, cursor_of, take_in
+from data.lake.cursors import cursor_of
+from data.lake.intake import Arrival, Batch, take_in
 from data.lake.writer import LakeWriter
 
 SOURCE = "rails.pull"
@@ -34,11 +36,12 @@ class Feed:
 FEEDS: dict[Kind, Feed] = {
     "sessions": Feed("sessions", timedelta(minutes=5)),
     "inbound_calls": Feed("inbound_calls", timedelta(minutes=15)),
+    "reschedules": Feed("reschedules", timedelta(minutes=15)),
     "engagement_events": Feed("engagement_events", timedelta(minutes=15)),
     "customers": Feed("customers", timedelta(hours=1)),
     "tutors": Feed("tutors", timedelta(hours=1)),
 }
-"""The five feeds of S2 and their rhythm."""
+"""The feeds of S2 and S31, and their rhythm."""
 
 
 @dataclass
@@ -59,6 +62,7 @@ def pull(
     *,
     clock: Clock,
     time_zone: str,
+    corrections: CorrectionsOf = uncorrected,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Account:
     """Read what changed since the cursor and take it in. Rows and cursor are committed together.
@@ -67,6 +71,7 @@ def pull(
     what was committed until then stays, and the next pull goes on from there.
     """
     account = Account()
+    mended = corrections(SOURCE, feed.kind)
     cursor = cursor_of(lake, source=SOURCE, kind=feed.kind)
     since = cursor - feed.overlap if cursor else None
     for records, reached in _groups(client.pages(feed.kind, updated_since=since)):
@@ -74,7 +79,7 @@ def pull(
         # A source whose clock runs ahead must not carry the cursor into the future: rows would then be skipped.
         known = max(filter(None, (cursor, reached)), default=None)
         new_cursor = min(known, naive_utc(now)) if known else None
-        arrival = Arrival(SOURCE, now, business_date(now, time_zone))
+        arrival = Arrival(SOURCE, now, business_date(now, time_zone), mended)
         account.batches.append(take_in(lake, feed.kind, records, arrival, cursor_at=new_cursor))
         cursor = new_cursor
         progress(len(records))

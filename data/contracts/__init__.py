@@ -1,6 +1,7 @@
-"""What may enter the warehouse. Pure: contracts and their judge, no storage."""
+"""What may enter the warehouse. Pure: contracts, corrections and their judge, no storage."""
 
-from data.contracts.records import CONTRACTS, Kind, Record
+from data.contracts.corrections import Correction
+from data.contracts.records import CONTRACTS, KINDS, Kind, Record
 from data.contracts.validation import Judged, Refusal, judge, version_hash
 
-__all__ = ["CONTRACTS", "Judged", "Kind", "Record", "Refusal", "judge", "version_hash"]
+__all__ = ["CONTRACTS", "KINDS", "Correction", "Judged", "Kind", "Record", "Refusal", "judge", "version_hash"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
+from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
@@ -12,6 +13,26 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 ISO_DATE = re.compile(r"\s*\d{4}-\d{2}-\d{2}[T ]", re.ASCII)
 ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+ZONES = frozenset(available_timezones())
+RAILS_ZONES = {
+    "Hawaii": "Pacific/Honolulu",
+    "Alaska": "America/Juneau",
+    "Pacific Time (US & Canada)": "America/Los_Angeles",
+    "Arizona": "America/Phoenix",
+    "Mountain Time (US & Canada)": "America/Denver",
+    "Central Time (US & Canada)": "America/Chicago",
+    "Eastern Time (US & Canada)": "America/New_York",
+    "Indiana (East)": "America/Indiana/Indianapolis",
+    "Atlantic Time (Canada)": "America/Halifax",
+    "Newfoundland": "America/St_Johns",
+    "London": "Europe/London",
+    "Dublin": "Europe/Dublin",
+    "Paris": "Europe/Paris",
+    "Berlin": "Europe/Berlin",
+    "Mumbai": "Asia/Kolkata",
+    "Sydney": "Australia/Sydney",
+}
+"""What Rails calls the zones of an American marketplace and of its tutors abroad."""
 
 
 def _no_nul(value: str) -> str:
@@ -69,6 +90,14 @@ def _identifier(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _zone(value: str) -> str:
+    # A name that no clock knows would stop every model that turns a wall clock into an instant.
+    name = RAILS_ZONES.get(value.strip(), value.strip())
+    if name not in ZONES:
+        raise ValueError("is no time zone such as America/New_York")
+    return name
+
+
 Identifier = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=128),
@@ -89,6 +118,9 @@ Rating = Annotated[float, BeforeValidator(_number), Field(ge=1, le=5, allow_inf_
 Count = Annotated[int, BeforeValidator(_number), Field(ge=0, le=10_000)]
 Weekday = Annotated[int, BeforeValidator(_number), Field(ge=0, le=6)]
 """Weekday 0 is Monday."""
+
+ZoneName = Annotated[str, StringConstraints(max_length=100), AfterValidator(_zone)]
+"""An IANA time zone. Rails' own names of the common ones are understood and stored as IANA."""
 
 ShortText = Annotated[str, StringConstraints(max_length=200), AfterValidator(_no_nul)]
 LongText = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_no_nul)]

@@ -6,11 +6,21 @@ Each contract takes the names of the marketplace's API beside its own. What a so
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from data.contracts.fields import Count, Day, Identifier, Instant, LongText, Rating, ShortText, Weekday
+from data.contracts.fields import (
+    Count,
+    Day,
+    Identifier,
+    Instant,
+    LongText,
+    Rating,
+    ShortText,
+    Weekday,
+    ZoneName,
+)
 
 CLOCK_TIME = re.compile(r"(?:[01][0-9]|2[0-3]):[0-5][0-9]|24:00")
 
@@ -30,6 +40,7 @@ class Record(BaseModel):
 
     key: ClassVar[str]
     personal: ClassVar[frozenset[str]] = frozenset()
+    folded: ClassVar[frozenset[str]] = frozenset()  # names of the API that become part of other fields
     event_time: ClassVar[str]
 
     updated_at: Instant
@@ -48,6 +59,7 @@ class SessionRecord(Record):
 
     key = "session_id"
     personal = frozenset({"student_comment", "tutor_comment", "ai_summary", "transcript_url", "video_url"})
+    folded = frozenset({"student_feedback", "tutor_feedback", "subjects_covered", "was_rescheduled"})
     event_time = "scheduled_start_at"
 
     session_id: Identifier
@@ -133,7 +145,7 @@ class CustomerRecord(Record):
     customer_id: Identifier
     signed_up_at: Instant | None = None
     acquisition_channel: ShortText | None = None
-    time_zone: ShortText | None = None
+    time_zone: ZoneName | None = None
     is_active: bool = Field(default=True, validation_alias=AliasChoices("is_active", "active"))
     goals: list[Goal] = Field(default_factory=list, max_length=200)
     full_name: ShortText | None = _named("full_name", "name")
@@ -181,7 +193,7 @@ class TutorRecord(Record):
 
     tutor_id: Identifier
     hired_at: Instant | None = None
-    time_zone: ShortText | None = None
+    time_zone: ZoneName | None = None
     is_active: bool = Field(default=True, validation_alias=AliasChoices("is_active", "active"))
     subjects: list[Identifier] = Field(default_factory=list, max_length=100)
     availability: list[AvailabilitySlot] = Field(default_factory=list, max_length=200)
@@ -204,6 +216,23 @@ class CallRecord(Record):
     reason_code: ShortText | None = None
 
 
+class RescheduleRecord(Record):
+    """One move of a session to another time. A session moved twice has two."""
+
+    key = "reschedule_id"
+    event_time = "rescheduled_at"
+
+    reschedule_id: Identifier
+    session_id: Identifier
+    tutor_id: Identifier | None = None
+    customer_id: Identifier | None = _named("customer_id", "student_id")
+    rescheduled_by: Literal["tutor", "student", "system"] | None = None
+    reason_code: ShortText | None = _named("reason_code", "reason")
+    original_start_at: Instant = _required("original_start_at", "original_start_time")
+    new_start_at: Instant | None = _named("new_start_at", "new_start_time")
+    rescheduled_at: Instant
+
+
 class EngagementRecord(Record):
     """One thing that a tutor or customer did in the apps."""
 
@@ -218,13 +247,15 @@ class EngagementRecord(Record):
     session_id: Identifier | None = None
 
 
-Kind = Literal["sessions", "customers", "tutors", "inbound_calls", "engagement_events"]
+Kind = Literal["sessions", "customers", "tutors", "inbound_calls", "reschedules", "engagement_events"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 CONTRACTS: dict[Kind, type[Record]] = {
     "sessions": SessionRecord,
     "customers": CustomerRecord,
     "tutors": TutorRecord,
     "inbound_calls": CallRecord,
+    "reschedules": RescheduleRecord,
     "engagement_events": EngagementRecord,
 }
 """Every kind of record that can enter, and the contract that it must keep."""

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 from pydantic import ValidationError
 
+from data.contracts.corrections import Correction, corrected
 from data.contracts.records import CONTRACTS, Kind, Record
 
 VALUE_LIMIT = 500
-RECORD_LIMIT = 20_000
+RECORD_LIMIT = 1_000_000
+"""A refused record is kept whole up to this many characters, so that it can be judged again once it is mended."""
+UNWRITABLE = "that cannot be written down"
+"""Stands in the text of a refused record for a part that has no text of its own."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,16 @@ class Judged:
     refusals: list[Refusal] = field(default_factory=list)
 
 
-def judge(kind: Kind, records: Iterable[Any]) -> Judged:
-    """Validate records one by one; a bad one never holds back a good one."""
+def judge(kind: Kind, records: Iterable[Any], *, corrections: Sequence[Correction] = ()) -> Judged:
+    """Validate records one by one; a bad one never holds back a good one.
+
+    Corrections are applied first. What is refused is kept as it came, not as it was mended.
+    """
     contract = CONTRACTS[kind]
     judged = Judged()
     for record in records:
         try:
-            row = contract.model_validate(record).model_dump()
+            row = contract.model_validate(corrected(record, corrections)).model_dump()
         except ValidationError as error:
             judged.refusals.append(_refusal(kind, contract, record, error))
         except RecursionError:
@@ -110,7 +117,7 @@ def _text(value: Any) -> str:
     if whole is not None:
         return whole
     # Too deep, too long a number, or keys of several types: what can be shown of a record still is.
-    unwritable = '"a {} that cannot be written down"'
+    unwritable = f'"a {{}} {UNWRITABLE}"'
     if not isinstance(value, Mapping):
         return unwritable.format(type(value).__name__)
     parts = (

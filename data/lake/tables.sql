@@ -25,6 +25,11 @@ create table if not exists lake.raw_marketplace.inbound_calls (
     call_id varchar, customer_id varchar, called_at timestamp, reason_code varchar,
     updated_at timestamp, source varchar, batch_id varchar, version_hash varchar, ingested_at timestamp
 );
+create table if not exists lake.raw_marketplace.reschedules (
+    reschedule_id varchar, session_id varchar, tutor_id varchar, customer_id varchar, rescheduled_by varchar,
+    reason_code varchar, original_start_at timestamp, new_start_at timestamp, rescheduled_at timestamp,
+    updated_at timestamp, source varchar, batch_id varchar, version_hash varchar, ingested_at timestamp
+);
 create table if not exists lake.raw_marketplace.engagement_events (
     event_id varchar, actor_type varchar, actor_id varchar, event_type varchar, occurred_at timestamp,
     session_id varchar,
@@ -48,6 +53,32 @@ create table if not exists lake.pii.quarantined_records (
 create table if not exists lake.raw_quality.quarantined_records (
     quarantine_id varchar, batch_id varchar, source varchar, kind varchar, record_id varchar,
     field varchar, reason varchar, first_seen_at timestamp
+);
+-- Each time that a refused record came, the first time included.
+create table if not exists lake.raw_quality.quarantine_sightings (
+    quarantine_id varchar, batch_id varchar, source varchar, kind varchar, seen_at timestamp
+);
+create table if not exists lake.raw_quality.quarantine_settlements (
+    quarantine_id varchar, settlement varchar, settled_by varchar, settled_at timestamp
+);
+-- One row per batch of records that were judged again: its account, and who asked for it.
+create table if not exists lake.raw_quality.replays (
+    batch_id varchar, request_id bigint, source varchar, kind varchar, tried_count bigint, loaded_count bigint,
+    duplicate_count bigint, refused_count bigint, replayed_by varchar, replayed_at timestamp
+);
+create table if not exists lake.raw_quality.record_shapes (
+    batch_id varchar, source varchar, kind varchar, field varchar, value_type varchar, is_understood boolean,
+    record_count bigint, sampled_count bigint, seen_at timestamp
+);
+-- One row per try to read a feed, also when nothing came of it. address_fingerprint changes with address and token.
+create table if not exists lake.raw_quality.pull_attempts (
+    attempt_id varchar, source varchar, kind varchar, started_at timestamp, finished_at timestamp,
+    outcome varchar, reason varchar, record_count bigint, source_ahead_seconds double, next_try_at timestamp,
+    address_fingerprint varchar
+);
+-- One row per chunk of a file that is in: an import that was stopped goes on behind it.
+create table if not exists lake.raw_quality.import_chunks (
+    import_id varchar, chunk_number bigint, batch_id varchar, record_count bigint, finished_at timestamp
 );
 create table if not exists lake.raw_quality.ingestion_batches (
     batch_id varchar, source varchar, kind varchar, started_at timestamp, finished_at timestamp,

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from data.postgres import Postgres, advisory_lock, engine_for
 
-HEAD_REVISION = "0001"
+HEAD_REVISION = "0002"
 """Newest migration. Named here so that opening a current store costs one query and no Alembic import."""
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 

@@ -22,6 +22,10 @@ MessageKind = Literal["alert", "digest", "system"]
 MessageStatus = Literal["pending", "sending", "sent", "failed", "unknown", "suppressed"]
 Outcome = Literal["sent", "passing", "permanent", "unknown", "lost"]
 Role = Literal["admin", "engineer", "analyst", "coach", "viewer"]
+Scope = Literal["track", "read"]
+CorrectionAction = Literal["rename", "replace", "clear", "fill", "parse_time"]
+ReplayAction = Literal["replay", "discard"]
+PersonKind = Literal["customer", "tutor"]
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 """Mildest first."""
@@ -77,6 +81,9 @@ class Base(DeclarativeBase):
         MessageStatus: sa.Text(),
         Outcome: sa.Text(),
         Role: sa.Text(),
+        CorrectionAction: sa.Text(),
+        ReplayAction: sa.Text(),
+        PersonKind: sa.Text(),
     }
 
 
@@ -346,6 +353,100 @@ class AuditHead(Base):
     only_row: Mapped[bool] = mapped_column(primary_key=True)
     position: Mapped[int]
     row_hash: Mapped[str]
+
+
+class ApiKey(Base):
+    """One row per key of an app. Only the key's hash is kept; scopes say what it may do."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (
+        sa.CheckConstraint("scopes <@ array['track', 'read'] and cardinality(scopes) > 0", name="scopes"),
+    )
+
+    key_id: Mapped[int] = _identity()
+    name: Mapped[str]
+    key_hash: Mapped[str] = mapped_column(unique=True)
+    scopes: Mapped[list[str]]
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    revoked_by: Mapped[str | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class CorrectionRow(Base):
+    """One row per decision about the habits of a feed, in force until somebody retires it."""
+
+    __tablename__ = "corrections"
+    __table_args__ = (
+        _one_of("action", CorrectionAction),
+        sa.Index("ix_corrections_feed", "source", "kind"),
+    )
+
+    correction_id: Mapped[int] = _identity()
+    source: Mapped[str]
+    kind: Mapped[str]
+    action: Mapped[CorrectionAction]
+    field: Mapped[str]
+    old_value: Mapped[str | None]
+    new_value: Mapped[str | None]
+    note: Mapped[str]
+    created_by: Mapped[str]
+    created_at: Mapped[datetime]
+    retired_by: Mapped[str | None]
+    retired_at: Mapped[datetime | None]
+
+
+class ReplayRequest(Base):
+    """One row per wish to judge quarantined records again, or to give them up. Empty columns do not narrow it."""
+
+    __tablename__ = "replay_requests"
+    __table_args__ = (_one_of("action", ReplayAction),)
+
+    request_id: Mapped[int] = _identity()
+    action: Mapped[ReplayAction]
+    source: Mapped[str | None]
+    kind: Mapped[str | None]
+    field: Mapped[str | None]
+    reason: Mapped[str | None]
+    note: Mapped[str | None]
+    requested_by: Mapped[str]
+    requested_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[dict[str, Any] | None]
+
+
+class FeedRelease(Base):
+    """One row per time that somebody let a feed be pulled again which had failed for good."""
+
+    __tablename__ = "feed_releases"
+
+    release_id: Mapped[int] = _identity()
+    kind: Mapped[str] = mapped_column(index=True)
+    released_by: Mapped[str]
+    released_at: Mapped[datetime]
+    note: Mapped[str]
+
+
+class Erasure(Base):
+    """One row per person whose data was erased. The proof counts what was found before and after, by place.
+
+    The identifier is kept: without it the next delivery would bring the person back.
+    """
+
+    __tablename__ = "erasures"
+    __table_args__ = (
+        _one_of("person_kind", PersonKind),
+        sa.Index("ix_erasures_person", "person_kind", "person_id"),
+    )
+
+    erasure_id: Mapped[int] = _identity()
+    person_kind: Mapped[PersonKind]
+    person_id: Mapped[str]
+    requested_by: Mapped[str]
+    requested_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    proof: Mapped[dict[str, Any] | None]
 
 
 APPEND_ONLY = ("episode_events", "deliveries", "audit_log")

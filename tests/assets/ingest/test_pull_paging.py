@@ -28,7 +28,7 @@ from assets.ingest import pull as pull_module
 from assets.ingest.pull import FEEDS, SOURCE
 from assets.ingest.rails import ATTEMPTS, PassingFailure, SourceError, change_of
 from data.clock import FixedClock
-from data.lake.intake import cursor_of
+from data.lake.cursors import cursor_of
 from data.lake.writer import LakeWriter
 
 FEWEST = timedelta(milliseconds=1)

@@ -12,7 +12,8 @@ from lake_builders import NOON, a_session, arrival, bring, catalogue_text, count
 from data.contracts import CONTRACTS, Kind, judge
 from data.lake import intake
 from data.lake.connection import LakeError
-from data.lake.intake import cursor_of, set_cursor, take_in
+from data.lake.cursors import cursor_of, set_cursor
+from data.lake.intake import take_in
 from data.lake.writer import LakeWriter, open_writer
 from data.postgres import Postgres
 from data.settings import Settings
