@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from assets.days import as_of_range, daily_partitions
 from assets.resources import WRITER_POOL, House, Turn
+from data.failpoints import failpoint
 from data.operations import publications
 from data.operations.publications import Held
 from data.operations.tables import Publication
@@ -56,6 +57,7 @@ def build_published(time_zone: str, marts: Sequence[dg.AssetKey]) -> dg.AssetsDe
         lane = context.run.tags.get("chalkline/lane", context.job_name)
         with house.lake() as lake:
             snapshot = lake.snapshot_id()
+        failpoint("publish.before_pointer")
         with house.operations.session() as session:
             outcome = publications.publish(
                 session,
@@ -69,6 +71,7 @@ def build_published(time_zone: str, marts: Sequence[dg.AssetKey]) -> dg.AssetsDe
                 context.log.warning(outcome.text)
                 return dg.MaterializeResult(metadata={"held": outcome.text, "lake_snapshot": snapshot})
             version = outcome.publication_id
+        failpoint("publish.after_pointer")
         return dg.MaterializeResult(metadata={"version": version, "lake_snapshot": snapshot})
 
     return published

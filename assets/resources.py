@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from functools import cached_property
 
 from data.clock import Clock, business_date, clock_from
 from data.contracts import Correction, Kind
 from data.lake.writer import LakeWriter, open_writer
 from data.landing import Landing
-from data.operations.corrections import corrections_for
+from data.operations.corrections import corrections_for, released_at
 from data.operations.store import Operations, open_operations
 from data.postgres import advisory_lock, engine_for, open_postgres
 from data.settings import Settings, get_settings
@@ -60,6 +60,11 @@ class House:
         """Return what was decided about the habits of one feed, to be applied to its records."""
         with self.operations.session() as session:
             return corrections_for(session, source=source, kind=kind)
+
+    def feed_released_at(self, kind: Kind) -> datetime | None:
+        """Return when somebody last let a feed be pulled again that had failed for good."""
+        with self.operations.session() as session:
+            return released_at(session, kind)
 
     @cached_property
     def landing(self) -> Landing:

@@ -13,11 +13,13 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
+
+from data.failpoints import failpoint
 
 MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 WEBHOOK_SOURCE = "rails.webhook"
@@ -30,12 +32,16 @@ Verdict = Literal["stored", "duplicate", "conflict"]
 
 @dataclass(frozen=True)
 class Drop:
-    """One message as it was received: the body is kept byte for byte. source names the feed that brought it."""
+    """One message as it was received: the body is kept byte for byte. source names the feed that brought it.
+
+    digest is set once a body was rewritten: that of the body as it came, by which a redelivery is recognised.
+    """
 
     message_id: str
     received_at: datetime
     body: bytes
     source: str = WEBHOOK_SOURCE
+    digest: str | None = None
 
 
 class Landing:
@@ -63,7 +69,9 @@ class Landing:
         final = self._inbox / f"{drop.message_id}.json"
         try:
             _write_durably(temporary, _envelope(drop))
+            failpoint("landing.written")
             os.link(temporary, final)
+            failpoint("landing.linked")
             if self._was_taken(drop.message_id, before=temporary):
                 final.unlink(missing_ok=True)
                 return self._compare(self.find(drop.message_id), drop)
@@ -101,6 +109,7 @@ class Landing:
             folder.mkdir()
             for place in fresh:
                 os.rename(place, folder / place.name)
+                failpoint("landing.half_claimed")
             _sync_folder(folder)
             leftovers += sorted(folder.glob("*.json"))
         for place in leftovers[:limit]:
@@ -114,9 +123,49 @@ class Landing:
                 shelf = self._shelf(place.stem)
                 shelf.mkdir(parents=True, exist_ok=True)
                 os.rename(place, shelf / place.name)
+                failpoint("landing.half_archived")
         for folder in self._claimed.iterdir():
             if not any(folder.iterdir()):
                 folder.rmdir()
+
+    def messages(self) -> Iterator[Drop]:
+        """Give every message that lies here, taken in or not."""
+        for place in self._places():
+            with contextlib.suppress(FileNotFoundError):
+                yield _read(place)
+
+    def rewrite(self, change: Callable[[bytes], bytes], *, only: Collection[str] | None = None) -> int:
+        """Replace bodies by what change makes of them, in all messages or in those with these ids. Safe to repeat.
+
+        Returns how many changed. A message that comes again is still known by the digest of its first body. Call only
+        while holding the lock of the taker. What a killed receiver left half-stored is dropped if it would change.
+        """
+        changed = 0
+        for place in self._places() if only is None else filter(None, map(self._place_of, only)):
+            with contextlib.suppress(FileNotFoundError):
+                drop = _read(place)
+                body = change(drop.body)
+                if body != drop.body:
+                    self._replace(place, replace(drop, body=body, digest=drop.digest or _digest(drop.body)))
+                    changed += 1
+        for place in self._temporary.iterdir() if only is None else ():
+            with contextlib.suppress(FileNotFoundError):
+                body = place.read_bytes().partition(b"\n")[2]
+                if change(body) != body:
+                    place.unlink()
+                    changed += 1
+        return changed
+
+    def _replace(self, place: Path, drop: Drop) -> None:
+        draft = self._temporary / uuid.uuid4().hex
+        _write_durably(draft, _envelope(drop))
+        draft.replace(place)
+        _sync_folder(place.parent)
+
+    def _places(self) -> list[Path]:
+        return sorted(
+            [*self._inbox.glob("*.json"), *self._claimed.glob("*/*.json"), *self._archive.glob("*/*.json")]
+        )
 
     def _place_of(self, message_id: str) -> Path | None:
         # Messages only ever move forward, so looking in the order of their way never misses one.
@@ -143,7 +192,7 @@ class Landing:
     def _compare(self, known: Drop | None, drop: Drop) -> Verdict:
         if known is None:
             raise FileNotFoundError(f"message {drop.message_id} is removed from the landing while it is read")
-        if hashlib.sha256(known.body).digest() != hashlib.sha256(drop.body).digest():
+        if (known.digest or _digest(known.body)) != _digest(drop.body):
             return "conflict"
         # Whoever linked it may have died before the folder was synced, or be about to; and now it is acknowledged.
         _sync_folder(self._inbox)
@@ -159,6 +208,8 @@ def _envelope(drop: Drop) -> bytes:
         "received_at": drop.received_at.isoformat(),
         "source": drop.source,
     }
+    if drop.digest is not None:
+        head["digest"] = drop.digest
     return json.dumps(head).encode() + b"\n" + drop.body
 
 
@@ -170,7 +221,12 @@ def _read(place: Path) -> Drop:
         datetime.fromisoformat(fields["received_at"]),
         body,
         fields.get("source", WEBHOOK_SOURCE),
+        fields.get("digest"),
     )
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _write_durably(place: Path, content: bytes) -> None:

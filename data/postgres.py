@@ -26,6 +26,10 @@ Database = Literal["dagster", "lake", "operations"]
 DATABASES: tuple[Database, ...] = ("dagster", "lake", "operations")
 LAKE_READER = "lake_reader"
 """Role of every reader of the lake: may select from the catalogue, nothing else."""
+PERSONAL_CATALOGUE = "pii_catalogue"
+"""Schema of the database lake in which the catalogue of personal data lives, closed to LAKE_READER."""
+PERSONAL_READER = "lake_personal_reader"
+"""Role of readers who may see personal data: may select from that catalogue, nothing else."""
 NOBODY = 0
 """No process has this id: taking it off the embedded server's list of users only reads the list."""
 
@@ -36,15 +40,21 @@ class Postgres:
 
     base: URL
     reader_password: str | None
+    personal_password: str | None = None
 
     def url(self, database: Database) -> URL:
         """Return the SQLAlchemy address of one database, with the driver named."""
         return self.base.set(drivername="postgresql+psycopg2", database=database)
 
-    def libpq(self, database: Database, *, reader: bool = False) -> str:
-        """Return the key=value connection string that DuckDB's postgres extension understands."""
-        user = LAKE_READER if reader else self.base.username
-        password = self.reader_password if reader else self.base.password
+    def libpq(self, database: Database, *, reader: bool = False, personal: bool = False) -> str:
+        """Return the key=value connection string that DuckDB's postgres extension understands.
+
+        A reader connects by the role of readers, or by that of readers of personal data.
+        """
+        user, password = self.base.username, self.base.password
+        if reader:
+            user = PERSONAL_READER if personal else LAKE_READER
+            password = self.personal_password if personal else self.reader_password
         host = self.base.host or self.base.query.get("host")
         parts = {"dbname": database, "user": user, "password": password, "host": host, "port": self.base.port}
         # What the address asks of the connection (sslmode, say) holds for the lake too.
@@ -59,11 +69,11 @@ def _quoted(value: str) -> str:
     return f"'{escaped}'"
 
 
-def _reader_password(password: str | None) -> str | None:
+def _reader_password(password: str | None, role: str = LAKE_READER) -> str | None:
     # Derived, not shared: who learns the reader's address must not hold the key to what people decided.
     if not password:
         return None
-    return hmac.new(password.encode(), LAKE_READER.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(password.encode(), role.encode(), hashlib.sha256).hexdigest()
 
 
 def open_postgres(settings: Settings) -> Postgres:
@@ -80,7 +90,11 @@ def open_postgres(settings: Settings) -> Postgres:
 @lru_cache(maxsize=8)
 def _open(database_url: str | None, state: str) -> Postgres:
     base = make_url(database_url) if database_url else _embedded(state)
-    postgres = Postgres(base=base, reader_password=_reader_password(base.password))
+    postgres = Postgres(
+        base=base,
+        reader_password=_reader_password(base.password),
+        personal_password=_reader_password(base.password, PERSONAL_READER),
+    )
     _create_missing(postgres)
     return postgres
 
@@ -118,27 +132,35 @@ def _create_missing(postgres: Postgres) -> None:
         for database in DATABASES:
             if database not in existing:
                 connection.execute(sa.text(f'create database "{database}"'))
-        _create_reader_role(connection, postgres.reader_password)
+        _create_reader_role(connection, LAKE_READER, postgres.reader_password)
+        _create_reader_role(connection, PERSONAL_READER, postgres.personal_password)
+        for database in ("dagster", "operations"):
+            connection.execute(sa.text(f"revoke connect on database {database} from public"))
+        _open_catalogues(postgres)
         connection.execute(sa.text("select pg_advisory_unlock(hashtext('chalkline.create'))"))
+
+
+def _open_catalogues(postgres: Postgres) -> None:
+    """Let each role of readers select from its catalogue: what lies there, and what will."""
     with engine_for(postgres.url("lake")).begin() as connection:
-        connection.execute(sa.text(f"grant usage on schema public to {LAKE_READER}"))
-        connection.execute(sa.text(f"grant select on all tables in schema public to {LAKE_READER}"))
-        connection.execute(
-            sa.text(f"alter default privileges in schema public grant select on tables to {LAKE_READER}")
-        )
+        connection.execute(sa.text(f"create schema if not exists {PERSONAL_CATALOGUE}"))
+        for schema, role in (("public", LAKE_READER), (PERSONAL_CATALOGUE, PERSONAL_READER)):
+            connection.execute(sa.text(f"grant usage on schema {schema} to {role}"))
+            connection.execute(sa.text(f"grant select on all tables in schema {schema} to {role}"))
+            connection.execute(
+                sa.text(f"alter default privileges in schema {schema} grant select on tables to {role}")
+            )
 
 
-def _create_reader_role(connection: Connection, password: str | None) -> None:
+def _create_reader_role(connection: Connection, role: str, password: str | None) -> None:
     exists = connection.execute(
-        sa.text("select 1 from pg_roles where rolname = :name"), {"name": LAKE_READER}
+        sa.text("select 1 from pg_roles where rolname = :name"), {"name": role}
     ).scalar()
     if not exists:
-        connection.execute(sa.text(f"create role {LAKE_READER} login"))
+        connection.execute(sa.text(f"create role {role} login"))
     if password:
         quoted = password.replace("'", "''")
-        connection.execute(sa.text(f"alter role {LAKE_READER} password '{quoted}'"))
-    for database in ("dagster", "operations"):
-        connection.execute(sa.text(f"revoke connect on database {database} from public"))
+        connection.execute(sa.text(f"alter role {role} password '{quoted}'"))
 
 
 @lru_cache(maxsize=16)

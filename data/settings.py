@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     dagster_port: int = 3000
     dagster_code_port: int = 4266  # where webserver and daemon find the definitions; loopback always
     receiver_port: int = 8780
+    api_port: int = 8781
     mock_rails_port: int = 8790
     public_url: str = "http://127.0.0.1:8501"
     webhook_secrets: SecretStr | None = None  # comma-separated, newest first; unset: made once, kept in state
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     reader_timeout_seconds: float = 30.0
     writer_memory_limit: str = "8GB"
     threads: int = 2
+    key_requests_per_minute: int = Field(default=600, ge=1)  # of one API key at one door
     import_memory_limit: str = "4GB"  # of this, what does not fit is spilled into the state folder
     import_max_bytes: int = Field(default=8_000_000_000, ge=1)  # of a file to import, once it is unpacked
     import_max_columns: int = Field(default=500, ge=1)
@@ -89,6 +91,11 @@ class Settings(BaseSettings):
     def lake_path(self) -> str:
         """Folder or object-store prefix of the lake's Parquet files, ending in a slash."""
         return (self.lake_data_path or str(self.state / "lake")).rstrip("/") + "/"
+
+    @property
+    def personal_path(self) -> str:
+        """Folder or prefix of the personal catalogue's files: beside the lake's, whose upkeep sweeps its own."""
+        return self.lake_path.rstrip("/") + "-pii/"
 
     @property
     def landing_path(self) -> Path:

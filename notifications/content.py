@@ -102,3 +102,32 @@ class SetupLink:
     invited_by: str
     url: str
     expires_at: datetime
+
+
+@dataclass(frozen=True)
+class RefusalCause:
+    """Records of a file that were refused for one reason. where: the first of them ("line 17, line 240")."""
+
+    field: str
+    reason: str
+    count: int
+    where: str
+
+
+@dataclass(frozen=True)
+class ImportOutcome:
+    """What became of a file that somebody sent. Refused values are never in it: they can hold anything.
+
+    what: which records it held ("sessions"); source: the feed; counts: the account, in words.
+    """
+
+    file_name: str
+    what: str
+    source: str
+    describes: str
+    read_count: int
+    refused_count: int
+    counts: tuple[EvidenceLine, ...]
+    refusals: tuple[RefusalCause, ...] = ()
+    empty_fields: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()

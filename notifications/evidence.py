@@ -29,6 +29,12 @@ LABELS: Mapping[str, str] = {
     "hour_count": "Hours in a row",
     "first_hour_at": "From",
     "reason_codes": "Reasons of the calls",
+    "last_reason": "What went wrong",
+    "is_held": "Held until somebody releases it",
+    "last_read_at": "Last good read",
+    "last_loaded_at": "Last new record",
+    "late_after_hours": "Late after",
+    "silent_after_hours": "Silent after",
     "as_of_date": "As of",
     "is_first_for_customer": "First session of this customer",
     "is_first_for_pair": "First session with this tutor",
@@ -43,7 +49,8 @@ HIDDEN = re.compile(
 ORDER = (
     "score", "components", "first_hour_at", "hour_count", "expected_unmet_sessions", "p_shortage", "worst_ratio",
     "supply_hours", "demand_hours", "late_minutes", "student_rating", "event_count", "sample_size", "window_days",
-    "reason_codes",
+    "reason_codes", "last_reason", "is_held", "last_read_at", "last_loaded_at", "late_after_hours",
+    "silent_after_hours",
 )  # fmt: skip
 """What is told first. Evidence is stored as JSON, which keeps no order of its own."""
 

@@ -44,7 +44,7 @@ class Message:
     composed_at: datetime | None = None
 
     def __post_init__(self) -> None:
-        _refuse_bad_address(self.to)
+        refuse_bad_address(self.to)
         _refuse_bad_line("subject", self.subject)
         _refuse_bad_line("idempotency key", self.idempotency_key)
         if not self.idempotency_key or len(self.idempotency_key) > LONGEST_KEY:
@@ -84,7 +84,8 @@ def one_line(text: str, *, longest: int = 200) -> str:
     return words if len(words) <= longest else words[: longest - 1].rstrip() + "…"
 
 
-def _refuse_bad_address(address: str) -> None:
+def refuse_bad_address(address: str) -> None:
+    """Raise UnsafeMessage unless this is one plain address."""
     _refuse_bad_line("recipient", address)
     _, found = parseaddr(address)
     local, _, domain = found.rpartition("@")

@@ -21,6 +21,7 @@ from notifications.content import (
     AlertContent,
     DigestContent,
     Footer,
+    ImportOutcome,
     SetupLink,
     SystemFailure,
 )
@@ -87,6 +88,20 @@ def render_system_failure(content: SystemFailure, footer: Footer) -> Rendered:
 def render_setup_link(content: SetupLink, footer: Footer) -> Rendered:
     """Set the mail with a one-time link to choose a password."""
     return _render("setup_link", "Choose your password for Chalkline", footer, setup=content)
+
+
+def render_import_outcome(content: ImportOutcome, footer: Footer) -> Rendered:
+    """Set the mail to whoever sent a file: what came in, what did not and why, what the source lacks."""
+    came = content.read_count - content.refused_count
+    summary = f"{came:,} of {content.read_count:,} {content.what} came in"
+    return _render(
+        "import_outcome",
+        f"{content.file_name}: {summary}",
+        footer,
+        outcome=content,
+        summary=summary,
+        most=MOST_LINES,
+    )
 
 
 def _render(template: str, subject: str, footer: Footer, **values: Any) -> Rendered:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 from rich.console import Console
@@ -24,7 +25,9 @@ MOST_ROWS_PRINTED = 200
 WIDEST_CELL = 60
 
 
-def ask(settings: Settings, query: str, *, version: int | None = None) -> pl.DataFrame:
+def ask(
+    settings: Settings, query: str, parameters: Mapping[str, Any] | None = None, *, version: int | None = None
+) -> pl.DataFrame:
     """Run one query on a published version, the current one by default. Raises LakeError if none is published."""
     operations = open_operations(open_postgres(settings))
     with operations.session() as session:
@@ -34,7 +37,7 @@ def ask(settings: Settings, query: str, *, version: int | None = None) -> pl.Dat
         snapshot = row.lake_snapshot_id
     reader = LakeReader(settings, snapshot_id=snapshot)
     try:
-        return reader.query(query)
+        return reader.query(query, parameters)
     finally:
         reader.close()
 
@@ -111,15 +114,4 @@ def published_versions(house: House, *, limit: int) -> pl.DataFrame:
                 }
                 for row in rows
             ]
-        )
-
-
-def quarantine(house: House, *, limit: int) -> pl.DataFrame:
-    """Return refused records grouped by source, kind, field and reason, most frequent first."""
-    with house.lake() as lake:
-        return lake.read(
-            "select source, kind, field, reason, count(*) as records, min(first_seen_at) as first_seen_at "
-            "from lake.raw_quality.quarantined_records group by all "
-            "order by records desc, source, kind, field, reason limit $limit",
-            {"limit": limit},
         )

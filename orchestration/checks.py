@@ -1,4 +1,4 @@
-"""Asset checks of structure and volume. Content is checked by dbt tests beside the models.
+"""Asset checks of structure, volume, shape and freshness. Content is checked by dbt tests beside the models.
 
 A blocking check stands in front of publishing. What only warns reaches the engineers by sensor, since a failed
 check does not fail a run.
@@ -31,18 +31,102 @@ def every_record_is_accounted_for(house: dg.ResourceParam[House]) -> dg.AssetChe
     return dg.AssetCheckResult(passed=broken.is_empty(), metadata={"broken_batches": broken.height})
 
 
-@dg.asset_check(asset=["marts", "rpt_source_freshness"], name="no_live_feed_is_silent")
-def no_live_feed_is_silent(house: dg.ResourceParam[House]) -> dg.AssetCheckResult:
-    """Warn when a feed that is pulled brought nothing new for longer than the rulebook allows (feed_limits)."""
+FRESHNESS = ["marts", "rpt_source_freshness"]
+
+
+def _warning(house: House, feeds_sql: str) -> dg.AssetCheckResult:
+    """Pass if a query finds no feed; else warn and name each. The query gives the columns feed and detail."""
     with house.lake() as lake:
-        silent = lake.read(
-            "select source || ' ' || kind as feed from lake.marts.rpt_source_freshness where is_silent order by 1"
-        )["feed"]
+        found = lake.read(feeds_sql)
+    named = "; ".join(f"{feed}: {detail}" if detail else feed for feed, detail in found.iter_rows())
     return dg.AssetCheckResult(
-        passed=silent.is_empty(),
+        passed=found.is_empty(),
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"silent_feeds": ", ".join(silent) or "none"},
+        description=named or None,
+        metadata={"feeds": named or "none"},
     )
 
 
-CHECKS = [every_known_session_is_a_fact, every_record_is_accounted_for, no_live_feed_is_silent]
+@dg.asset_check(asset=FRESHNESS, name="no_live_feed_is_silent")
+def no_live_feed_is_silent(house: dg.ResourceParam[House]) -> dg.AssetCheckResult:
+    """Warn when a feed that is pulled brought nothing new for longer than the rulebook allows (feed_limits)."""
+    return _warning(
+        house,
+        "select source || ' ' || kind as feed, null::varchar as detail from lake.marts.rpt_source_freshness "
+        "where is_silent order by feed",
+    )
+
+
+@dg.asset_check(asset=FRESHNESS, name="no_live_feed_is_late")
+def no_live_feed_is_late(house: dg.ResourceParam[House]) -> dg.AssetCheckResult:
+    """Warn when a feed that is pulled was last read well longer ago than the rulebook allows (feed_limits)."""
+    return _warning(
+        house,
+        "select source || ' ' || kind as feed, 'last read ' || last_read_at::varchar || ' UTC' as detail "
+        "from lake.marts.rpt_source_freshness where is_late order by feed",
+    )
+
+
+@dg.asset_check(asset=FRESHNESS, name="every_feed_can_be_read")
+def every_feed_can_be_read(house: dg.ResourceParam[House]) -> dg.AssetCheckResult:
+    """Warn when a feed is held, or its tries have failed for too long: the lane goes on with what there is."""
+    return _warning(
+        house,
+        "select source || ' ' || kind as feed, last_outcome || ', ' || last_reason as detail "
+        "from lake.marts.rpt_source_freshness where is_failing order by feed",
+    )
+
+
+@dg.asset_check(asset=FRESHNESS, name="every_source_knows_the_time")
+def every_source_knows_the_time(house: dg.ResourceParam[House]) -> dg.AssetCheckResult:
+    """Warn when the clock of a source is further off than the rulebook tolerates: its times cannot be trusted."""
+    return _warning(
+        house,
+        "select source || ' ' || kind as feed, round(source_ahead_seconds)::bigint || ' s ahead of us' as detail "
+        "from lake.marts.rpt_source_freshness where is_clock_off order by feed",
+    )
+
+
+@dg.asset_check(asset=["marts", "rpt_feed_volume"], name="no_feed_has_an_unusual_volume")
+def no_feed_has_an_unusual_volume(house: dg.ResourceParam[House]) -> dg.AssetCheckResult:
+    """Warn when a feed brought far more or fewer new records today than on this weekday (quality_limits)."""
+    return _warning(
+        house,
+        "select source || ' ' || kind as feed, record_count || ' new records so far, usually ' || usual_count || "
+        "', between ' || low_count || ' and ' || high_count as detail from lake.marts.rpt_feed_volume "
+        "where is_unusual and as_of_date = (select max(as_of_date) from lake.marts.rpt_feed_volume) order by feed",
+    )
+
+
+@dg.asset_check(asset=["marts", "rpt_contract_drift"], name="no_contract_has_drifted")
+def no_contract_has_drifted(house: dg.ResourceParam[House]) -> dg.AssetCheckResult:
+    """Warn when what a source sends has changed its shape: a field that is new, gone or of another type."""
+    return _warning(
+        house,
+        "select source || ' ' || kind as feed, string_agg(field || ' is ' || change, ', ' order by field, change) "
+        "as detail from lake.marts.rpt_contract_drift group by source, kind order by feed",
+    )
+
+
+@dg.asset_check(asset=["marts", "rpt_source_quality"], name="no_feed_refuses_much")
+def no_feed_refuses_much(house: dg.ResourceParam[House]) -> dg.AssetCheckResult:
+    """Warn when more of a feed's records of today are refused than the rulebook allows (quality_limits)."""
+    return _warning(
+        house,
+        "select source || ' ' || kind as feed, quarantined_count || ' of ' || read_count || ' refused today' as detail "
+        "from lake.marts.rpt_source_quality where is_refusing_much "
+        "and as_of_date = (select max(as_of_date) from lake.marts.rpt_source_quality) order by feed",
+    )
+
+
+CHECKS = [
+    every_known_session_is_a_fact,
+    every_record_is_accounted_for,
+    no_live_feed_is_silent,
+    no_live_feed_is_late,
+    every_feed_can_be_read,
+    every_source_knows_the_time,
+    no_feed_has_an_unusual_volume,
+    no_contract_has_drifted,
+    no_feed_refuses_much,
+]

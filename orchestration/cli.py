@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import sys
 from datetime import date
-from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.markup import escape
 
-from data.settings import get_settings
-from orchestration.commands import quarantine, users
+from orchestration.commands import feeds, imports, keys, quarantine, recompute, secret, users
 from orchestration.commands.terminal import ACTOR, err, house, out, prepared
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 world_app = typer.Typer(no_args_is_help=True, help="The simulated marketplace.")
+app.command("import")(imports.import_)
+app.command()(recompute.recompute)
 app.add_typer(world_app, name="world")
 app.add_typer(users.app, name="users")
 app.add_typer(quarantine.app, name="quarantine")
+app.add_typer(feeds.app, name="feeds")
+app.add_typer(keys.app, name="keys")
+app.add_typer(secret.app, name="secret")
 
 Format = Literal["table", "csv", "json"]
 
@@ -100,19 +103,6 @@ def backfill(first: str, last: str, full_refresh: bool = False) -> None:
         full_refresh=full_refresh,
     )
     out.print(f"{first} to {last}: {result.materialized} assets built in run {result.run_id[:8]}")
-
-
-@app.command("import")
-def import_(
-    file: Path,
-    mapping: Annotated[Path, typer.Option(help="YAML file that says how the file's columns become a record")],
-) -> None:
-    """Take in history from a file. A second import of the same file adds nothing."""
-    from orchestration.importing import import_with_progress
-
-    settings, clock = prepared()
-    report = import_with_progress(settings, clock, file, mapping, console=out)
-    out.print(report.render(), highlight=False)
 
 
 @app.command()
@@ -199,15 +189,6 @@ def world_build(profile: str = "demo", seed: int = 7) -> None:
     settings, clock = prepared()
     build_world(settings, clock, profile=profile, seed=seed)
     out.print(f"world {profile} (seed {seed}) stands in {settings.world_path}")
-
-
-@app.command("secret")
-def secret() -> None:
-    """Print the webhook secrets with which senders sign, newest first."""
-    from data.secrets import webhook_secrets
-
-    for value in webhook_secrets(get_settings()):
-        out.print(value, soft_wrap=True, highlight=False)
 
 
 if __name__ == "__main__":

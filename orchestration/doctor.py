@@ -32,6 +32,7 @@ def examine(house: House) -> list[Finding]:
         "published version": _published,
         "lanes": _lanes,
         "landing": _landing,
+        "feeds": _feeds,
         "webhook secrets": _secrets,
         "mail": _mail,
     }
@@ -92,6 +93,16 @@ def _lanes(house: House) -> str:
 
 def _landing(house: House) -> str:
     return f"{len(house.landing.waiting())} messages wait"
+
+
+def _feeds(house: House) -> str:
+    from orchestration.feeds import feed_states
+
+    states = feed_states(house)
+    unwell = [f"{state.kind} {state.trouble}" for state in states if state.trouble is not None]
+    if unwell:
+        raise RuntimeError(f"{'; '.join(unwell)}; `chalkline feeds list` tells more")
+    return f"{sum(state.last is not None for state in states)} of {len(states)} have been read, none held or late"
 
 
 def _secrets(house: House) -> str:

@@ -9,10 +9,11 @@ from dagster import DagsterRunStatus
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster_dbt import build_dbt_asset_selection
 
+from assets.ingest.pull import FEEDS
 from orchestration.checks import CHECKS
 
-Lane = Literal["fast", "hourly", "scores", "nightly", "announce", "upkeep"]
-LANES: tuple[Lane, ...] = ("fast", "hourly", "scores", "nightly", "announce", "upkeep")
+Lane = Literal["fast", "hourly", "scores", "nightly", "announce", "replay", "upkeep"]
+LANES: tuple[Lane, ...] = ("fast", "hourly", "scores", "nightly", "announce", "replay", "upkeep")
 
 LONGEST_RUN_SECONDS: dict[Lane, int] = {
     "fast": 900,
@@ -20,6 +21,7 @@ LONGEST_RUN_SECONDS: dict[Lane, int] = {
     "scores": 1800,
     "nightly": 7200,
     "announce": 300,
+    "replay": 1800,
     "upkeep": 3600,
 }
 """After this a run is stuck, not slow; the monitor ends it and frees its turn."""
@@ -59,14 +61,16 @@ def build_jobs(warehouse: dg.AssetsDefinition) -> dict[Lane, UnresolvedAssetJobD
     act = dg.AssetSelection.checks(*CHECKS) | PUBLISH | EPISODES
     selections: dict[Lane, dg.AssetSelection] = {
         "fast": dg.AssetSelection.assets(["landing", "messages"])
-        | _pulls("sessions", "inbound_calls", "engagement_events")
+        | _pulls("sessions", "inbound_calls", "reschedules", "engagement_events")
         | SNAPSHOTS
         | tagged["fast"]
         | act,
         "hourly": _pulls("customers", "tutors"),
         "scores": SNAPSHOTS | tagged["scores"] | tagged["fast"] | act,
-        "nightly": SNAPSHOTS | everything | DEMAND | act | DIGESTS,
+        # All feeds, further back than by day: what appeared late is in the night's tables.
+        "nightly": _pulls(*FEEDS) | SNAPSHOTS | everything | DEMAND | act | DIGESTS,
         "announce": dg.AssetSelection.assets(["operations", "alert_mails"]),
+        "replay": dg.AssetSelection.assets(["raw_quality", "replays"]),
         "upkeep": dg.AssetSelection.assets(["lake", "upkeep"]),
     }
     return {lane: _job(lane, selection) for lane, selection in selections.items()}

@@ -1,4 +1,4 @@
-"""What starts or reports by itself: waiting messages, new critical alerts, failed runs and checks, dead workers.
+"""What starts or reports by itself: messages that wait, critical alerts, decisions about the quarantine, failures.
 
 A sensor decides and requests; it does no work of a lane. Telling people of failures is the exception: a mail about
 a failed run must not need a run.
@@ -14,6 +14,7 @@ from assets.act.failures import report_failure
 from assets.act.mails import unannounced_episodes
 from assets.resources import House
 from data.operations import outbox
+from data.operations.corrections import waiting_replays
 from orchestration.jobs import is_under_way
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
@@ -50,6 +51,20 @@ def on_new_episodes(
     if is_under_way(context.instance, "announce"):
         return dg.SkipReason("mails are already under way")
     return dg.RunRequest(tags={"chalkline/mails": str(count)})
+
+
+@dg.sensor(job_name="replay", minimum_interval_seconds=30, default_status=RUNNING)
+def on_replay_requests(
+    context: dg.SensorEvaluationContext, house: dg.ResourceParam[House]
+) -> dg.RunRequest | dg.SkipReason:
+    """Start the replay when somebody decided about the quarantine. No run key: a failed run must not hide a wish."""
+    with house.operations.session() as session:
+        count = len(waiting_replays(session))
+    if not count:
+        return dg.SkipReason("nobody asked for anything")
+    if is_under_way(context.instance, "replay"):
+        return dg.SkipReason("a replay is already under way")
+    return dg.RunRequest(tags={"chalkline/requests": str(count)})
 
 
 @dg.run_failure_sensor(
@@ -99,11 +114,17 @@ def on_failed_check(
             house,
             key=f"check:{house.today()}:{asset}:{evaluation.check_name}",
             what=f"Check {evaluation.check_name} of {asset} failed",
-            cause=f"severity {evaluation.severity.value.lower()}; the rows are named in the check's metadata",
+            cause=_finding(evaluation),
             where=f"run {record.run_id[:8]} in the Dagster UI",
         )
     last = records[-1].storage_id if records else cursor
     return dg.SensorResult(cursor=str(last))
+
+
+def _finding(evaluation: dg.AssetCheckEvaluation) -> str:
+    """Return what a check says of itself, or where to look if it says nothing."""
+    found = evaluation.description or "the rows are named in the check's metadata"
+    return f"severity {evaluation.severity.value.lower()}; {found}"[:LONGEST_CAUSE]
 
 
 def _newest_event(instance: dg.DagsterInstance) -> int:
@@ -158,4 +179,11 @@ def worker_of(instance: dg.DagsterInstance, run_id: str) -> Worker | None:
     return None
 
 
-SENSORS = [on_landed_messages, on_new_episodes, on_failed_run, on_failed_check, on_dead_worker]
+SENSORS = [
+    on_landed_messages,
+    on_new_episodes,
+    on_replay_requests,
+    on_failed_run,
+    on_failed_check,
+    on_dead_worker,
+]

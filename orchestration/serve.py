@@ -48,6 +48,7 @@ def processes(settings: Settings) -> dict[str, str]:
     found = {
         "dashboard": f"{python} -m app.dashboard",
         "receiver": f"{python} -m app.receiver",
+        "api": f"{python} -m app.api",
         # One process holds the code for both of the next two: on its own the daemon would load it anew every minute.
         "code": f"{python} -m dagster code-server start -m orchestration.definitions -h 127.0.0.1 "
         f"-p {settings.dagster_code_port} --location-name chalkline --log-level warning",
@@ -72,6 +73,7 @@ def addresses(settings: Settings) -> dict[str, str]:
         "dashboard": f"{host}:{settings.dashboard_port}",
         "Dagster": f"{host}:{settings.dagster_port}",
         "receiver": f"{host}:{settings.receiver_port}/up",
+        "read API": f"{host}:{settings.api_port}/docs",
     }
     if has_world(settings):
         found["marketplace"] = f"{host}:{settings.mock_rails_port}/up"

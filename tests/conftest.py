@@ -69,10 +69,13 @@ def opened_lake(state_settings: Settings) -> Iterator[LakeWriter]:
 @pytest.fixture
 def lake(opened_lake: LakeWriter) -> LakeWriter:
     """The lake of this process, emptied."""
-    tables = opened_lake.read(
-        "select schema_name || '.' || table_name as name from duckdb_tables() where database_name = 'lake'"
-    )["name"]
-    with opened_lake.transaction():
-        for table in tables:
-            opened_lake.connection.execute(f"delete from lake.{table}")
+    for catalogue in ("lake", "pii"):
+        tables = opened_lake.read(
+            "select database_name || '.' || schema_name || '.' || table_name as name from duckdb_tables() "
+            "where database_name = $catalogue",
+            {"catalogue": catalogue},
+        )["name"]
+        with opened_lake.transaction():
+            for table in tables:
+                opened_lake.connection.execute(f"delete from {table}")
     return opened_lake

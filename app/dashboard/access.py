@@ -22,6 +22,7 @@ Permission = Literal[
     "act_on_alerts",
     "export",
     "roll_back",
+    "mend_data",
 ]
 
 _EVERYBODY: frozenset[Role] = frozenset({"admin", "engineer", "analyst", "coach", "viewer"})
@@ -38,6 +39,7 @@ ALLOWED: dict[Permission, frozenset[Role]] = {
     "act_on_alerts": _STAFF,
     "export": _STAFF,
     "roll_back": frozenset({"admin", "engineer"}),
+    "mend_data": frozenset({"admin", "engineer"}),
 }
 
 

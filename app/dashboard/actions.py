@@ -1,4 +1,4 @@
-"""Everything the dashboard writes: decisions about alerts and about the published version.
+"""Everything the dashboard writes: decisions about alerts, the published version and the quarantine.
 
 What belongs here: checking the role, calling data.operations, telling the outcome. What does not: which moves
 are legal (data.operations.episodes), wording of pages. Every decision leaves a row in the audit log there.
@@ -7,7 +7,7 @@ are legal (data.operations.episodes), wording of pages. Every decision leaves a 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,9 @@ from sqlalchemy.orm import Session
 
 from app.dashboard import access, stores
 from app.dashboard.identity import Person
-from data.operations import audit, episodes, publications
+from data.contracts import Correction
+from data.lake.waiting import Scope
+from data.operations import audit, corrections, episodes, publications
 from data.operations.tables import AlertEpisode
 
 Move = Literal["acknowledge", "start"]
@@ -160,6 +162,113 @@ def record_export(person: Person | None, *, what: str, rows: int, version: int) 
             action="export.downloaded",
             object_name=f"export:{what}",
             details={"rows": rows, "version": version},
+            now=stores.clock().now(),
+        )
+
+
+def correct(
+    person: Person | None,
+    *,
+    sources: Sequence[str],
+    kind: str,
+    correction: Correction,
+    note: str,
+    judge_again: bool = True,
+) -> Outcome:
+    """Put a correction in force for these feeds, and ask for what waits of them to be judged again."""
+    allowed = access.require(person, "mend_data")
+    if not sources:
+        return NotDone("Choose the feed that the correction is for. Nothing was changed.")
+    if not note.strip():
+        return NotDone("Say why, in a line. Nothing was changed.")
+    now = stores.clock().now()
+    try:
+        with stores.operations().session() as session:
+            for source in sources:
+                corrections.add_correction(
+                    session,
+                    source=source,
+                    kind=kind,
+                    correction=correction,
+                    note=note.strip(),
+                    actor=allowed.actor,
+                    now=now,
+                )
+                if judge_again:
+                    corrections.request_replay(
+                        session, actor=allowed.actor, now=now, source=source, kind=kind
+                    )
+    except ValueError as error:
+        return NotDone(_sentence(error))
+    then = (
+        "What waits is judged again within a minute."
+        if judge_again
+        else "What waits is not judged again yet."
+    )
+    return Done(f"The correction is in force. {then}")
+
+
+def retire_correction(person: Person | None, correction_id: int) -> Outcome:
+    """End a correction. What it mended stays."""
+    allowed = access.require(person, "mend_data")
+    try:
+        with stores.operations().session() as session:
+            corrections.retire_correction(
+                session, correction_id, actor=allowed.actor, now=stores.clock().now()
+            )
+    except corrections.CorrectionNotFound as error:
+        return NotDone(_sentence(error))
+    return Done("The correction is no longer applied. What it mended stays.")
+
+
+def ask_replay(person: Person | None, scope: Scope) -> Outcome:
+    """Ask for what waits in a scope to be judged again. A sensor carries it out."""
+    allowed = access.require(person, "mend_data")
+    with stores.operations().session() as session:
+        corrections.request_replay(
+            session,
+            actor=allowed.actor,
+            now=stores.clock().now(),
+            source=scope.source,
+            kind=scope.kind,
+            field=scope.field,
+            reason=scope.reason,
+        )
+    return Done("Asked for. It is carried out within a minute; what came of it stands below.")
+
+
+def give_up(person: Person | None, scope: Scope, *, note: str) -> Outcome:
+    """Ask for what waits for a cause to be given up for good. Needs a reason. A sensor carries it out."""
+    allowed = access.require(person, "mend_data")
+    if not note.strip():
+        return NotDone("Say why these records are given up. Nothing was changed.")
+    if scope.source is None or scope.kind is None:
+        return NotDone("Choose a feed first: not everything is given up at once.")
+    with stores.operations().session() as session:
+        corrections.request_discard(
+            session,
+            source=scope.source,
+            kind=scope.kind,
+            field=scope.field,
+            reason=scope.reason,
+            note=note.strip(),
+            actor=allowed.actor,
+            now=stores.clock().now(),
+        )
+    return Done("Given up. The records leave the list within a minute; their text is kept.")
+
+
+def record_reading(person: Person | None, scope: Scope, *, records: int, version: int) -> None:
+    """Leave a row in the audit log for refused records that somebody read: who, which, how many, of which version."""
+    allowed = access.require(person, "mend_data")
+    with stores.operations().session() as session:
+        audit.append(
+            session,
+            actor=allowed.actor,
+            action="quarantine.read",
+            object_name="quarantine",
+            details={"source": scope.source, "kind": scope.kind, "field": scope.field, "reason": scope.reason}
+            | {"records": records, "version": version},
             now=stores.clock().now(),
         )
 

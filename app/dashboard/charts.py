@@ -111,6 +111,39 @@ def score_over_time(rows: pl.DataFrame, *, floors: Sequence[tuple[str, float]], 
     return styled(alt.layer(*layers))
 
 
+def quality_over_time(rows: pl.DataFrame, *, limits: Sequence[tuple[str, float]]) -> Any:
+    """Line of a data-quality score by day, with the limits of the rulebook as dashed lines.
+
+    rows: as_of_date, score, usual_score, read_count. The scale begins where the scores do: most lie close to 100.
+    """
+    colours = palette()
+    lowest = min([float(score) for score in rows["score"].to_list()] + [floor for _, floor in limits])
+    scale = alt.Scale(domain=[max(0.0, 10 * (lowest // 10) - 5), 100], nice=False)
+    x = alt.X("as_of_date:T", title=None, scale=UTC_SCALE, axis=alt.Axis(format=DAY, tickCount=6))
+    base = alt.Chart(rows.with_columns(_wall("as_of_date"), day=pl.col("as_of_date").dt.strftime(DAY)))
+    line = base.mark_line(color=colours.accent, strokeWidth=2).encode(
+        x=x, y=alt.Y("score:Q", scale=scale, title=None)
+    )
+    points = base.mark_circle(color=colours.accent, size=28).encode(
+        x=x,
+        y=alt.Y("score:Q", scale=scale),
+        tooltip=_tooltip(
+            [
+                ("day:N", "Day"),
+                ("score:Q", "Score"),
+                ("usual_score:Q", "Usual"),
+                ("read_count:Q", "Records read"),
+            ]
+        ),
+    )
+    rules = alt.Chart(pl.DataFrame([{"name": name, "floor": floor} for name, floor in limits]))
+    dashes = rules.mark_rule(strokeDash=[4, 4], color=colours.muted).encode(y=alt.Y("floor:Q", scale=scale))
+    names = rules.mark_text(align="right", dx=-2, dy=-6, fontSize=11, color=colours.muted, font=FONT).encode(
+        x=alt.value("width"), y=alt.Y("floor:Q", scale=scale), text="name:N"
+    )
+    return styled(alt.layer(line, points, *([dashes, names] if limits else [])), height=200)
+
+
 def points_of_score(parts: pl.DataFrame) -> Any:
     """Waterfall of a score. parts: label, start, stop, tone, text, in order; totals start at 0."""
     colours = palette()

@@ -1,7 +1,7 @@
 """Questions to the published version: one function per question, one relation, columns and a filter.
 
 What belongs here: which columns and rows answer a question, who may ask it, and a coach's scope. What does
-not: joins and aggregates (marts answer), names of people (names.py), alerts (inbox.py).
+not: joins and aggregates (marts answer), names of people (names.py), alerts (inbox.py), the data itself (health.py).
 
 Answers are cached by version, so a page costs one query per version, whoever looks first.
 """
@@ -21,7 +21,7 @@ from app.dashboard.components.page import Lens
 Parameters = tuple[tuple[str, Any], ...]
 
 
-def _rows(
+def rows_of(
     lens: Lens,
     permission: Permission,
     relation: str,
@@ -62,7 +62,7 @@ SESSION_COLUMNS = (
 
 def tutor_scores(lens: Lens, tutor_id: str, *, days: int) -> pl.DataFrame:
     """Return the scores of one tutor over the last so many days, oldest first."""
-    return _rows(
+    return rows_of(
         lens,
         "see_tutors",
         "marts.fct_tutor_scores",
@@ -78,7 +78,7 @@ def tutor_scores(lens: Lens, tutor_id: str, *, days: int) -> pl.DataFrame:
 
 def tutor_days(lens: Lens, tutor_id: str, *, days: int) -> pl.DataFrame:
     """Return the calendar of one tutor over the last so many days, oldest first."""
-    return _rows(
+    return rows_of(
         lens,
         "see_tutors",
         "core.fct_tutor_days",
@@ -94,7 +94,7 @@ def tutor_days(lens: Lens, tutor_id: str, *, days: int) -> pl.DataFrame:
 
 def tutor_sessions(lens: Lens, tutor_id: str, *, days: int) -> pl.DataFrame:
     """Return the sessions of one tutor over the last so many days, newest first."""
-    return _rows(
+    return rows_of(
         lens,
         "see_tutors",
         "core.fct_sessions",
@@ -110,7 +110,7 @@ def tutor_sessions(lens: Lens, tutor_id: str, *, days: int) -> pl.DataFrame:
 
 def tutor_session_flags(lens: Lens, tutor_id: str, *, days: int) -> pl.DataFrame:
     """Return what the rulebook found wrong with a tutor's sessions over the last so many days, newest first."""
-    return _rows(
+    return rows_of(
         lens,
         "see_tutors",
         "marts.fct_session_flags",
@@ -128,7 +128,7 @@ def customers_in_scope(lens: Lens) -> frozenset[str] | None:
     """Return the customers of a coach's tutors; None for roles that see everybody."""
     if lens.person.roster is None:
         return None
-    found = _rows(
+    found = rows_of(
         lens,
         "see_customers",
         "core.fct_sessions",
@@ -149,7 +149,7 @@ def require_customer(lens: Lens, customer_id: str) -> None:
 def customer_scores(lens: Lens, customer_id: str, *, days: int) -> pl.DataFrame:
     """Return the scores of one customer over the last so many days, oldest first."""
     require_customer(lens, customer_id)
-    return _rows(
+    return rows_of(
         lens,
         "see_customers",
         "marts.fct_customer_scores",
@@ -165,7 +165,7 @@ def customer_scores(lens: Lens, customer_id: str, *, days: int) -> pl.DataFrame:
 def customer_sessions(lens: Lens, customer_id: str, *, limit: int) -> pl.DataFrame:
     """Return the newest sessions of one customer; a coach gets those with their own tutors."""
     require_customer(lens, customer_id)
-    return _rows(
+    return rows_of(
         lens,
         "see_customers",
         "core.fct_sessions",
@@ -180,7 +180,7 @@ def customer_sessions(lens: Lens, customer_id: str, *, limit: int) -> pl.DataFra
 def customer_calls(lens: Lens, customer_id: str, *, limit: int) -> pl.DataFrame:
     """Return the newest calls of one customer to support."""
     require_customer(lens, customer_id)
-    return _rows(
+    return rows_of(
         lens,
         "see_customers",
         "core.fct_inbound_calls",
@@ -193,7 +193,7 @@ def customer_calls(lens: Lens, customer_id: str, *, limit: int) -> pl.DataFrame:
 
 def rulebook(lens: Lens) -> pl.DataFrame:
     """Return every number of the rulebook, as published with the marts."""
-    return _rows(
+    return rows_of(
         lens,
         "see_overview",
         "marts.rpt_rulebook",
@@ -204,7 +204,7 @@ def rulebook(lens: Lens) -> pl.DataFrame:
 
 def sources(lens: Lens) -> pl.DataFrame:
     """Return what each source reports: ratings, attendance, availability, calls, goals."""
-    return _rows(
+    return rows_of(
         lens,
         "see_overview",
         "core.dim_sources",
@@ -216,7 +216,7 @@ def sources(lens: Lens) -> pl.DataFrame:
 
 def daily_kpis(lens: Lens, *, days: int) -> pl.DataFrame:
     """Return the figures of the overview for the last so many days, oldest first."""
-    return _rows(
+    return rows_of(
         lens,
         "see_overview",
         "marts.fct_daily_kpis",
@@ -233,7 +233,7 @@ def daily_kpis(lens: Lens, *, days: int) -> pl.DataFrame:
 
 def hourly_activity(lens: Lens, *, days: int) -> pl.DataFrame:
     """Return sessions by hour over the last so many days, oldest first."""
-    return _rows(
+    return rows_of(
         lens,
         "see_overview",
         "marts.fct_hourly_activity",
@@ -256,14 +256,14 @@ TUTOR_COLUMNS = (
 
 def tutors(lens: Lens) -> pl.DataFrame:
     """Return what a coach needs to know about each tutor."""
-    return _rows(
+    return rows_of(
         lens, "see_tutors", "marts.rpt_tutor_overview", TUTOR_COLUMNS, order="tutor_id", scope="tutor_id"
     )
 
 
 def tutor_subjects(lens: Lens, tutor_id: str) -> pl.DataFrame:
     """Return how one tutor does in each subject, the most taught first."""
-    return _rows(
+    return rows_of(
         lens,
         "see_tutors",
         "marts.rpt_tutor_subjects",
@@ -278,7 +278,7 @@ def tutor_subjects(lens: Lens, tutor_id: str) -> pl.DataFrame:
 
 def customers(lens: Lens) -> pl.DataFrame:
     """Return what an operator needs to know about each customer; a coach gets customers of their tutors."""
-    found = _rows(
+    found = rows_of(
         lens,
         "see_customers",
         "marts.rpt_customer_overview",
@@ -295,7 +295,7 @@ def customers(lens: Lens) -> pl.DataFrame:
 def goals(lens: Lens, customer_id: str) -> pl.DataFrame:
     """Return the goals of one customer as one row with a list."""
     require_customer(lens, customer_id)
-    return _rows(
+    return rows_of(
         lens,
         "see_customers",
         "core.dim_customers",
@@ -307,7 +307,7 @@ def goals(lens: Lens, customer_id: str) -> pl.DataFrame:
 
 def supply_demand(lens: Lens) -> pl.DataFrame:
     """Return supply against demand by subject and hour of the newest forecast, from the version's day on."""
-    return _rows(
+    return rows_of(
         lens,
         "see_supply",
         "marts.fct_supply_demand",
@@ -322,7 +322,7 @@ def supply_demand(lens: Lens) -> pl.DataFrame:
 
 def demand_forecasts(lens: Lens) -> pl.DataFrame:
     """Return the newest forecast of each subject's champion by hour, with its band."""
-    return _rows(
+    return rows_of(
         lens,
         "see_supply",
         "marts.fct_demand_forecasts",
@@ -336,7 +336,7 @@ def demand_forecasts(lens: Lens) -> pl.DataFrame:
 
 def forecast_accuracy(lens: Lens) -> pl.DataFrame:
     """Return how far recent forecasts of the champions were off, by subject, origin and level."""
-    return _rows(
+    return rows_of(
         lens,
         "see_supply",
         "marts.fct_forecast_accuracy",
@@ -349,7 +349,7 @@ def forecast_accuracy(lens: Lens) -> pl.DataFrame:
 
 def recommendations(lens: Lens) -> pl.DataFrame:
     """Return what the rules advise about supply and first sessions, most urgent first."""
-    return _rows(
+    return rows_of(
         lens,
         "see_supply",
         "marts.rpt_recommendations",
@@ -358,39 +358,4 @@ def recommendations(lens: Lens) -> pl.DataFrame:
         where="as_of_date = (select max(as_of_date) from marts.rpt_recommendations where as_of_date <= $until::date)",
         order="priority, confidence_rate desc, recommendation_key",
         until=lens.as_of_date,
-    )
-
-
-def ingestion_quality(lens: Lens) -> pl.DataFrame:
-    """Return what was read by source, kind and day and what became of it, newest first."""
-    return _rows(
-        lens,
-        "see_data_health",
-        "marts.rpt_ingestion_quality",
-        "source, kind, as_of_date, batch_count, read_count, loaded_count, duplicate_count, quarantined_count, "
-        "quarantined_rate, is_conserved, last_finished_at",
-        order="as_of_date desc, source, kind",
-    )
-
-
-def quarantine(lens: Lens) -> pl.DataFrame:
-    """Return what is refused, by source, kind, field and reason, the most frequent first."""
-    return _rows(
-        lens,
-        "see_data_health",
-        "marts.rpt_quarantine",
-        "source, kind, field, reason, record_count, example_record_id, first_seen_at, last_seen_at",
-        order="record_count desc, source, kind, field",
-    )
-
-
-def source_freshness(lens: Lens) -> pl.DataFrame:
-    """Return how old the newest news of each feed is."""
-    return _rows(
-        lens,
-        "see_data_health",
-        "marts.rpt_source_freshness",
-        "source, kind, hours_since_read, hours_since_loaded, hours_since_change, last_as_of_date, "
-        "last_changed_at, last_read_at, last_loaded_at, cursor_at, is_late",
-        order="source, kind",
     )

@@ -35,8 +35,7 @@ def _serve(args: argparse.Namespace) -> None:
     if args.webhook_url:
         if not args.webhook_secret:
             raise ValueError("--webhook-url needs --webhook-secret")
-        sessions = world.frames["sessions"]
-        herald = Herald(sessions, clock=clock, url=args.webhook_url, secret=args.webhook_secret)
+        herald = Herald(world.frames, clock=clock, url=args.webhook_url, secret=args.webhook_secret)
     app = create_app(world, clock=clock, config=config, herald=herald)
     where = f"http://{args.host}:{args.port}"
     print(f"Mock marketplace on {where}, world {world.card['profile']}, clock {clock.now()}.", flush=True)
@@ -53,11 +52,11 @@ def _dump(args: argparse.Namespace) -> None:
 
 
 def _send(args: argparse.Namespace) -> None:
-    from app.mock_rails.by_hand import a_session, send
+    from app.mock_rails.by_hand import an_event, send
 
     now = args.at or datetime.now(UTC)
     happened_at = args.happened_at or now
-    session = a_session(
+    event_type, data = an_event(
         args.kind,
         session_id=args.session_id,
         tutor_id=args.tutor_id,
@@ -65,7 +64,8 @@ def _send(args: argparse.Namespace) -> None:
         now=happened_at,
     )
     codes = send(
-        session,
+        event_type,
+        data,
         url=args.url,
         secret=args.secret,
         happened_at=happened_at,
@@ -88,7 +88,9 @@ def _more_commands(commands: Any) -> None:
     send = commands.add_parser("send", help="fire one webhook by hand")
     send.add_argument("--url", required=True)
     send.add_argument("--secret", required=True)
-    send.add_argument("--kind", default="ok")
+    send.add_argument(
+        "--kind", default="ok", help="what happened: ok, late_feedback, rescheduled, and others"
+    )
     send.add_argument("--session-id", default="ses_by_hand")
     send.add_argument("--tutor-id", default="tut_001")
     send.add_argument("--student-id", default="cus_00001")

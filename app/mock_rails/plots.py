@@ -187,6 +187,28 @@ def _ratings(sessions: pl.DataFrame) -> Figure:
     return Figure("ratings", "Ratings", sentence, 0.55 < len(rated) / finished.height < 0.7, paint)
 
 
+def _moves(world: World) -> Figure:
+    moves = state_at("reschedules", world.frames["reschedules"], world.anchor)
+    by_tutor = _mean(
+        moves.select(is_tutor=(pl.col("rescheduled_by") == "tutor").cast(pl.Float64)), "is_tutor"
+    )
+    minutes = pl.col("original_start_time") - pl.col("rescheduled_at")
+    notice = moves.select(minutes.dt.total_minutes() / 60).to_series().to_numpy()
+    per = moves.group_by("session_id").len()["len"].to_numpy()
+
+    def paint(axes: Any) -> None:
+        axes.hist(np.minimum(notice, 96), bins=24, color=INK)
+        axes.set_xlabel("hours from the move to the start that it moved, 96 and more in the last bar")
+        axes.set_ylabel("moves")
+
+    sentence = (
+        f"Tutors made {by_tutor:.1%} of {moves.height:,} moves; half of all moves came less than "
+        f"{np.median(notice):.0f} hours before the planned start, and {(per == 2).mean():.0%} of the moved "
+        "sessions were moved twice."
+    )
+    return Figure("moves", "Sessions are moved by their tutors", sentence, by_tutor > 0.97, paint)
+
+
 def figures(world: World) -> list[Figure]:
     """All pictures of a world as of its anchor; nothing is drawn yet."""
     sessions = _sessions(world)
@@ -197,6 +219,7 @@ def figures(world: World) -> list[Figure]:
         _calls(world),
         _tutors(sessions),
         _ratings(sessions),
+        _moves(world),
     ]
 
 

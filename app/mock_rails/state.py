@@ -17,12 +17,13 @@ IDS = {
     "customers": "customer_id",
     "tutors": "tutor_id",
     "inbound_calls": "call_id",
+    "reschedules": "reschedule_id",
     "engagement_events": "event_id",
 }
 MOMENTS: dict[str, tuple[str, ...]] = {
     "sessions": (
-        "booked_at", "rescheduled_at", "cancelled_at", "finished_at", "student_feedback_at",
-        "tutor_feedback_at", "followup_at", "summary_at", "touched_at",
+        "booked_at", "first_moved_at", "rescheduled_at", "cancelled_at", "finished_at",
+        "student_feedback_at", "tutor_feedback_at", "followup_at", "summary_at", "touched_at",
     ),
     "customers": (
         "signed_up_at", "deactivated_at", "profile_edited_at",
@@ -30,6 +31,7 @@ MOMENTS: dict[str, tuple[str, ...]] = {
     ),
     "tutors": ("hired_at", "leave_told_at", "deactivated_at", "profile_edited_at"),
     "inbound_calls": ("logged_at", "classified_at"),
+    "reschedules": ("rescheduled_at",),
     "engagement_events": ("recorded_at",),
 }  # fmt: skip
 
@@ -57,8 +59,10 @@ def _file(folder: str, ending: str) -> pl.Expr:
 
 
 def _session_columns() -> list[pl.Expr]:
-    def moved(final: str, original: str) -> pl.Expr:
-        return pl.when(pl.col("rescheduled_at") > pl.col(NOW)).then(pl.col(original)).otherwise(pl.col(final))
+    def moved(edge: str) -> pl.Expr:
+        waits = pl.col("rescheduled_at") > pl.col(NOW)
+        interim = pl.when(waits & _seen("first_moved_at")).then(pl.col(f"interim_{edge}"))
+        return interim.when(waits).then(pl.col(f"original_{edge}")).otherwise(pl.col(edge))
 
     ended = pl.when(_seen("cancelled_at")).then(pl.lit("cancelled"))
     status = ended.when(_seen("finished_at")).then(pl.lit("finished")).otherwise(pl.lit("scheduled"))
@@ -81,13 +85,17 @@ def _session_columns() -> list[pl.Expr]:
         pl.col("student_id"),
         pl.col("subjects_covered"),
         status.alias("status"),
-        moved("start_at", "original_start_at").alias("session_start_time"),
-        moved("end_at", "original_end_at").alias("session_end_time"),
+        moved("start_at").alias("session_start_time"),
+        moved("end_at").alias("session_end_time"),
         *presence,
         pl.col("is_first_session"),
-        _seen("rescheduled_at").alias("was_rescheduled"),
-        _when("rescheduled_at", "reschedule_count").fill_null(0).alias("reschedule_count"),
-        _when("rescheduled_at", "rescheduled_by").alias("rescheduled_by"),
+        (_seen("rescheduled_at") | _seen("first_moved_at")).alias("was_rescheduled"),
+        _when("rescheduled_at", "reschedule_count")
+        .fill_null(_seen("first_moved_at").cast(pl.Int64))
+        .alias("reschedule_count"),
+        _when("rescheduled_at", "rescheduled_by")
+        .fill_null(_when("first_moved_at", "first_moved_by"))
+        .alias("rescheduled_by"),
         *feedback,
         _seen("followup_at").alias("student_booked_followup"),
         pl.col("booked_at"),
@@ -147,6 +155,17 @@ def _call_columns() -> list[pl.Expr]:
     ]
 
 
+def _reschedule_columns() -> list[pl.Expr]:
+    plain = ("reschedule_id", "session_id", "tutor_id", "student_id", "rescheduled_by", "reason")
+    return [
+        *map(pl.col, plain),
+        pl.col("original_start_at").alias("original_start_time"),
+        pl.col("new_start_at").alias("new_start_time"),
+        pl.col("rescheduled_at"),
+        _updated_at("reschedules"),
+    ]
+
+
 def _event_columns() -> list[pl.Expr]:
     plain = ("event_id", "actor_type", "actor_id", "event_type", "occurred_at", "session_id")
     return [*map(pl.col, plain), _updated_at("engagement_events")]
@@ -157,6 +176,7 @@ _COLUMNS: dict[str, Callable[[], list[pl.Expr]]] = {
     "customers": _customer_columns,
     "tutors": _tutor_columns,
     "inbound_calls": _call_columns,
+    "reschedules": _reschedule_columns,
     "engagement_events": _event_columns,
 }
 

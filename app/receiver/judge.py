@@ -1,13 +1,15 @@
 """Judges one session within seconds of its webhook, by the same SQL and the same rulebook as the warehouse (S19).
 
-A flag opens an alert episode under the key that the fast lane finds later; the fast lane then adds nothing.
+A flag opens an alert episode under the key that the fast lane finds later; the fast lane then adds nothing. Records
+are mended before by the corrections that ingestion applies to them, for the same reason.
 History is not at hand here, so whether a session is a first one is what the source says; the warehouse derives it.
 """
 
 from __future__ import annotations
 
+import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -16,6 +18,7 @@ import polars as pl
 import structlog
 
 from data.clock import Clock, business_date
+from data.contracts import Correction
 from data.contracts import judge as judge_records
 from data.contracts.messages import Message
 from data.operations.observe import Candidate, observe
@@ -24,6 +27,9 @@ from data.rulebook import alert_rules, seed, session_flags_sql
 from data.settings import Settings
 
 log = structlog.get_logger("chalkline.receiver")
+
+MOST_AT_ONCE = 200
+"""So many waiting messages are judged together: more would keep the first of them waiting."""
 
 INSTANTS = (
     "scheduled_start_at",
@@ -65,19 +71,29 @@ class SessionFlagger:
 
 
 class InstantJudge:
-    """Opens an episode for each rule that one webhook's session breaks."""
+    """Opens an episode for each rule that the session of a webhook breaks."""
 
-    def __init__(self, settings: Settings, operations: Operations, clock: Clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        operations: Operations,
+        clock: Clock,
+        corrections: Callable[[], Sequence[Correction]] = tuple,
+    ) -> None:
         self._flagger = SessionFlagger(settings)
         self._rules = alert_rules(settings)
         self._operations = operations
         self._clock = clock
+        self._corrections = corrections
         self._time_zone = settings.business_time_zone
 
-    def judge(self, message: Message) -> None:
-        """Judge one message. Does nothing for a record that its contract refuses: ingestion explains that one."""
-        sessions = [part.record for part in message.parts if part.kind == "sessions"]
-        rows = judge_records("sessions", sessions).rows
+    def judge(self, *messages: Message) -> None:
+        """Judge messages. Does nothing for a record that its contract refuses: ingestion explains that one.
+
+        Of several versions of one session the worst finding of each rule counts, as if they had come one by one.
+        """
+        sessions = [part.record for message in messages for part in message.parts if part.kind == "sessions"]
+        rows = judge_records("sessions", sessions, corrections=self._corrections()).rows
         flags = self._flagger.flags(rows)
         if not flags:
             return
@@ -94,7 +110,51 @@ class InstantJudge:
                 compose=lambda _: (),
                 is_partial=True,
             )
-        log.info("session_flagged", session_ids=sorted(by_id), opened=report.count("opened"))
+        flagged = sorted({flag["session_id"] for flag in flags})
+        log.info("sessions_flagged", session_ids=flagged, opened=report.count("opened"))
+
+
+class JudgeLine:
+    """Judges messages one after the other in a thread of its own, and those that wait together at once.
+
+    A burst then costs one query for many messages, and never a thread that an acknowledgement needs. What still
+    waits when the process dies is judged by the fast lane.
+    """
+
+    def __init__(self, judge: Callable[..., None]) -> None:
+        self._judge = judge
+        self._waiting: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="judge", daemon=True)
+        self._thread.start()
+
+    def put(self, message: Message) -> None:
+        """Put a message in line. Returns at once."""
+        self._waiting.put(message)
+
+    def close(self) -> None:
+        """Judge what waits, then end."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            batch = [first]
+            while len(batch) < MOST_AT_ONCE and not self._waiting.empty():
+                following = self._waiting.get()
+                if following is None:
+                    self._waiting.put(None)
+                    break
+                batch.append(following)
+            self._judge_batch(batch)
+
+    def _judge_batch(self, batch: list[Message]) -> None:
+        try:
+            self._judge(*batch)
+        except Exception as error:
+            log.exception("instant_judgement_failed", messages=len(batch), error=type(error).__name__)
+            if len(batch) > 1:  # one that cannot be judged does not take the others with it
+                for message in batch:
+                    self._judge_batch([message])
 
 
 def candidate_of(flag: dict[str, Any], row: dict[str, Any]) -> Candidate:

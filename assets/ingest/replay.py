@@ -15,9 +15,9 @@ import polars as pl
 
 from assets.ingest.arrivals import CorrectionsOf
 from data.clock import Clock, business_date, naive_utc
-from data.contracts import CONTRACTS, Correction, Judged, Kind, judge
+from data.contracts import CONTRACTS, Judged, Kind, judge
 from data.contracts.rehearsal import StillRefused, counted
-from data.lake.intake import Arrival, Batch, take_in
+from data.lake.intake import Arrival, Batch, loaded_versions, take_in
 from data.lake.quarantine import discard, settle
 from data.lake.waiting import QuarantinedRecord, Scope, refused_records, text_lengths, waiting_list
 from data.lake.writer import LakeWriter
@@ -151,7 +151,7 @@ def _settle(
     by: str,
 ) -> None:
     """Say how each record ended: in the transaction that loaded it."""
-    loaded = _loaded_versions(lake, kind, batch)
+    loaded = loaded_versions(lake, batch)
     ended: dict[str, list[str]] = {"loaded": [], "duplicate": [], "superseded": []}
     for one, verdict in zip(waiting, verdicts, strict=True):
         for row in verdict.rows:
@@ -163,12 +163,6 @@ def _settle(
                 ended["superseded"].append(one.quarantine_id)
     for settlement, ids in ended.items():
         settle(lake, ids, settlement, by=by, settled_at=batch.finished_at)  # type: ignore[arg-type]
-
-
-def _loaded_versions(lake: LakeWriter, kind: Kind, batch: Batch) -> set[tuple[str, str]]:
-    key = pl.col(CONTRACTS[kind].key)
-    rows = lake.stored_versions(kind, batch.batch_id) if batch.loaded_count else pl.DataFrame()
-    return set(rows.select(key, "version_hash").iter_rows()) if batch.loaded_count else set()
 
 
 def _account_for(lake: LakeWriter, batch: Batch, *, by: str, request_id: int | None) -> None:
@@ -235,11 +229,6 @@ def carry_out_waiting(
         requests = decisions.waiting_replays(session)
     return [
         {"request_id": request.request_id, "action": request.action}
-        | carry_out(
-            lake, operations, request, clock=clock, time_zone=time_zone, corrections=corrections
-        )
+        | carry_out(lake, operations, request, clock=clock, time_zone=time_zone, corrections=corrections)
         for request in requests
     ]
-
-
-__all__ = ["Correction", "ReplayReport", "carry_out", "carry_out_waiting", "replay", "scope_of"]

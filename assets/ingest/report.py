@@ -1,109 +1,109 @@
 """What an import did, for the person who ran it: the account, the refusals, the gaps of the source.
 
-What belongs here: counting refusals and words. What does not: importing (files.py).
+What belongs here: words. What does not: importing (files.py), counting refusals (refusals.py), mail (assets/act).
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from data.contracts import CONTRACTS, Kind, Refusal
+from assets.ingest.refusals import RefusalGroup, RefusedRecord
+from data.contracts import Kind
 
-EXAMPLES = 3
 VALUE_WIDTH = 60
 
 
 @dataclass(frozen=True)
-class RefusalExample:
-    """One refused record of a group: its id, and the value unless that may be personal."""
+class ShownRecord:
+    """One record as it would come in: its values by field, or why it would be refused."""
 
-    record_id: str | None
-    value: str | None
-
-
-@dataclass
-class RefusalGroup:
-    """All records that were refused for one field and one reason."""
-
-    field: str
-    reason: str
-    count: int = 0
-    examples: list[RefusalExample] = dataclasses.field(default_factory=list)
-
-
-class RefusalTally:
-    """Counts refusals by field and reason, and keeps the first few of each."""
-
-    def __init__(self, kind: Kind) -> None:
-        # A refusal of the whole record shows the whole record, so it can hold anything.
-        self._hidden = CONTRACTS[kind].personal | {"record"}
-        self._groups: dict[tuple[str, str], RefusalGroup] = {}
-
-    def add(self, refusals: Iterable[Refusal]) -> None:
-        """Count these refusals."""
-        for refusal in refusals:
-            key = (refusal.field, refusal.reason)
-            group = self._groups.setdefault(key, RefusalGroup(refusal.field, refusal.reason))
-            group.count += 1
-            if len(group.examples) < EXAMPLES:
-                hidden = refusal.field.split(".")[0] in self._hidden
-                value = None if hidden else refusal.value[:VALUE_WIDTH]
-                group.examples.append(RefusalExample(refusal.record_id, value))
-
-    def groups(self) -> tuple[RefusalGroup, ...]:
-        """Return the groups, the largest first."""
-        return tuple(
-            sorted(self._groups.values(), key=lambda group: (-group.count, group.field, group.reason))
-        )
+    line: int
+    values: Mapping[str, str]
+    refused: str | None
 
 
 @dataclass(frozen=True)
 class ImportReport:
     """The account of one import. read_count = loaded_count + duplicate_count + quarantined_count, always.
 
-    Times are naive UTC. `empty_fields` are contract fields that no record of the file fills.
+    Times are naive UTC. `empty_fields` are contract fields that no record of the file fills. resumed_at: records that
+    were in from a run that was stopped; the counts are of the whole file all the same. In a rehearsal nothing was
+    stored: loaded_count are the records that would be taken in, and import_id names nothing.
     """
 
+    import_id: str
     source: str
     kind: Kind
     file_name: str
     describes: str
+    rows_are_lines: bool
     file_row_count: int
     read_count: int
     loaded_count: int
     duplicate_count: int
     quarantined_count: int
+    resumed_at: int
+    is_rehearsal: bool
     first_event_at: datetime | None
     last_event_at: datetime | None
     refusals: tuple[RefusalGroup, ...]
     empty_fields: tuple[str, ...]
     lacking_columns: tuple[str, ...]
+    unmatched: tuple[tuple[str, int], ...]
     time_zone: str | None
     repeated_times: int
     skipped_times: int
     notes: tuple[str, ...]
     batch_ids: tuple[str, ...]
+    shown: tuple[ShownRecord, ...] = ()
 
-    def render(self) -> str:
-        """Return the report as plain text, for a terminal or a log."""
+    @property
+    def is_refused_wholly(self) -> bool:
+        """Whether no record of the file keeps the contract."""
+        return self.quarantined_count == self.read_count
+
+    @property
+    def place(self) -> str:
+        """What a row of the file is called: a line of a CSV, a row of a Parquet file."""
+        return "line" if self.rows_are_lines else "row"
+
+    def render(self, *, with_values: bool = True) -> str:
+        """Return the report as plain text. Refused values can hold anything: without them it may be kept."""
         lines = [
             f"{self.file_name} -> {self.kind} ({self.source})",
             f"  {self.describes}",
             "",
-            f"  rows in the file  {self.file_row_count:>12,}",
-            f"  records read      {self.read_count:>12,}",
-            f"  loaded            {self.loaded_count:>12,}",
-            f"  already known     {self.duplicate_count:>12,}",
-            f"  quarantined       {self.quarantined_count:>12,}",
+            *self._account(),
             *self._span(),
-            *self._clock_changes(),
-            *self._refused(),
+            *self._oddities(),
+            *self._shown(),
+            *self._refused(with_values=with_values),
             *self._gaps(),
         ]
         return "\n".join(lines)
+
+    def _account(self) -> list[str]:
+        lines = [
+            f"  rows in the file       {self.file_row_count:>12,}",
+            f"  records read           {self.read_count:>12,}",
+        ]
+        if self.is_rehearsal:
+            return [
+                *lines,
+                f"  would be taken in      {self.loaded_count:>12,}",
+                f"  would be quarantined   {self.quarantined_count:>12,}",
+                "  nothing was stored, and nobody looked whether a record is known already",
+            ]
+        if self.resumed_at:
+            lines.append(f"  in before it stopped   {self.resumed_at:>12,}")
+        return [
+            *lines,
+            f"  loaded                 {self.loaded_count:>12,}",
+            f"  already known          {self.duplicate_count:>12,}",
+            f"  quarantined            {self.quarantined_count:>12,}",
+        ]
 
     def _span(self) -> list[str]:
         if self.first_event_at is None or self.last_event_at is None:
@@ -112,8 +112,8 @@ class ImportReport:
             f"  events from {self.first_event_at:%Y-%m-%d %H:%M} to {self.last_event_at:%Y-%m-%d %H:%M} UTC"
         ]
 
-    def _clock_changes(self) -> list[str]:
-        lines = []
+    def _oddities(self) -> list[str]:
+        lines = [f"  {count:,} found nothing in the lookup {name}" for name, count in self.unmatched]
         if self.repeated_times:
             lines.append(
                 f"  {self.repeated_times:,} times occur twice in {self.time_zone}; taken as the earlier"
@@ -124,13 +124,28 @@ class ImportReport:
             )
         return lines
 
-    def _refused(self) -> list[str]:
+    def _shown(self) -> list[str]:
+        lines = []
+        for record in self.shown:
+            lines += ["", f"From {self.place} {record.line}:"]
+            if record.refused is not None:
+                lines.append(f"  refused, {record.refused}")
+            lines += [f"  {name:<28} {value}" for name, value in record.values.items()]
+        return lines
+
+    def _refused(self, *, with_values: bool) -> list[str]:
         if not self.refusals:
             return []
-        lines = ["", "Refused (chalkline quarantine list shows them all):"]
+        told = "" if self.is_rehearsal else " (chalkline quarantine list shows them all)"
+        lines = ["", f"Refused{told}:"]
         for group in self.refusals:
             lines.append(f"  {group.count:>8,}  {group.field}: {group.reason}")
-            lines += [f"            {_shown(example)}" for example in group.examples]
+            if with_values:
+                lines += [f"            {self.place} {_told(example)}" for example in group.examples]
+                lines += [f"            try {group.hint}"] if group.hint else []
+            else:
+                numbers = ", ".join(f"{example.line:,}" for example in group.examples)
+                lines.append(f"            first at {self.place} {numbers}")
         return lines
 
     def _gaps(self) -> list[str]:
@@ -144,8 +159,7 @@ class ImportReport:
         return lines
 
 
-def _shown(example: RefusalExample) -> str:
+def _told(example: RefusedRecord) -> str:
     name = "a record without an id" if example.record_id is None else example.record_id
-    return (
-        f"{name}: value not shown, may be personal" if example.value is None else f"{name}: {example.value}"
-    )
+    value = "value not shown, may be personal" if example.value is None else example.value[:VALUE_WIDTH]
+    return f"{example.line:,}, {name}: {value}"

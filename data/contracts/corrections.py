@@ -40,6 +40,8 @@ class Correction:
             raise ValueError("a correction names a field")
         if self.action in ("rename", "replace", "fill") and self.new_value is None:
             raise ValueError(f"{self.action} of {self.field} needs a new value")
+        if self.action == "rename" and not self.new_value:
+            raise ValueError(f"rename of {self.field} needs a new name")
         if self.action in ("replace", "parse_time") and self.old_value is None:
             raise ValueError(f"{self.action} of {self.field} needs the value or pattern that it mends")
         if self.action == "parse_time" and self.new_value not in ZONES:
@@ -88,12 +90,12 @@ def _rename(correction: Correction, holder: dict[str, Any], name: str) -> None:
 
 
 def _replace(correction: Correction, holder: dict[str, Any], name: str) -> None:
-    if name in holder and holder[name] == _value(correction.old_value):
+    if name in holder and _is_same(holder[name], correction.old_value):
         holder[name] = _value(correction.new_value)
 
 
 def _clear(correction: Correction, holder: dict[str, Any], name: str) -> None:
-    if name in holder and (correction.old_value is None or holder[name] == _value(correction.old_value)):
+    if name in holder and (correction.old_value is None or _is_same(holder[name], correction.old_value)):
         holder[name] = None
 
 
@@ -122,15 +124,22 @@ def _value(text: str | None) -> Any:
         return None
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
+
+
+def _is_same(present: Any, text: str | None) -> bool:
+    # In Python true is 1; in JSON it is not.
+    wanted = _value(text)
+    return bool(present == wanted) and isinstance(present, bool) == isinstance(wanted, bool)
 
 
 def _instant(text: str, pattern: str, zone: str) -> str:
     try:
         moment = datetime.strptime(text.strip(), pattern)
-    except ValueError:
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=ZoneInfo(zone))
+        return moment.astimezone(UTC).isoformat()
+    except (ValueError, OverflowError):
+        # OverflowError: the first hours of the year 1 in Tokyo lie before all years in UTC.
         return text
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=ZoneInfo(zone))
-    return moment.astimezone(UTC).isoformat()

@@ -50,7 +50,9 @@ def read_message(body: bytes, *, received_at: datetime) -> Message:
         return _unreadable(kind_of_event, f"no webhook of type {kind_of_event[:100]!r} is understood")
     data = document.get("data", document)
     at = document.get("timestamp") or received_at.isoformat()
-    return Message(kind_of_event, reader(data, at) if isinstance(data, dict) else (Part("sessions", data),))
+    if not isinstance(data, dict):
+        return Message(kind_of_event, (Part(MAIN_KINDS.get(kind_of_event, "sessions"), data),))
+    return Message(kind_of_event, reader(data, at))
 
 
 def _unreadable(kind_of_event: str, record: Any) -> Message:
@@ -97,6 +99,8 @@ READERS: dict[str, Callable[[dict[str, Any], Any], tuple[Part, ...]]] = {
     "engagement.event": _engaged,
 }
 """Types of webhook that are understood, and how their data becomes records."""
+MAIN_KINDS: dict[str, Kind] = {"session.rescheduled": "reschedules", "engagement.event": "engagement_events"}
+"""What a type is about, where that is not a session."""
 
 
 def _with(record: dict[str, Any], **defaults: Any) -> dict[str, Any]:

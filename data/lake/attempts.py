@@ -77,3 +77,12 @@ def newest_attempts(lake: LakeWriter, *, source: str, kind: Kind, until: datetim
         {"source": source, "kind": kind, "until": until, "newest": NEWEST},
     )
     return [Attempt(**row) for row in rows.to_dicts()]
+
+
+def last_good_at(lake: LakeWriter, *, source: str, kind: Kind, until: datetime) -> datetime | None:
+    """Return when a feed was last read to its end (naive UTC), or None if it never was."""
+    return lake.read(
+        "select max(finished_at) as last_at from lake.raw_quality.pull_attempts "
+        "where source = $source and kind = $kind and outcome = 'ok' and finished_at <= $until",
+        {"source": source, "kind": kind, "until": until},
+    ).item()

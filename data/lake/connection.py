@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from data.postgres import Postgres
+from data.postgres import PERSONAL_CATALOGUE, Postgres
 from data.settings import Settings
 
 EXTENSIONS = ("ducklake", "postgres_scanner")
@@ -24,9 +24,9 @@ SCHEMAS = (
     "features",
     "ml",
     "marts",
-    "pii",
 )
-PERSONAL_SCHEMA = "pii"
+PERSONAL = "pii"
+"""The catalogue of personal data, attached beside the lake. It keeps no history and has no schemas: pii.customers."""
 
 
 class LakeError(RuntimeError):
@@ -74,6 +74,20 @@ def install_extensions(settings: Settings) -> Path:
 def attach_address(postgres: Postgres, *, reader: bool) -> str:
     """Return the address of the lake's catalogue for ATTACH."""
     return "ducklake:postgres:" + postgres.libpq("lake", reader=reader)
+
+
+def attach_personal(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, postgres: Postgres, *, reader: bool
+) -> None:
+    """Attach the catalogue of personal data at its newest snapshot.
+
+    No personal row waits in the catalogue itself: what is erased must be gone with its file.
+    """
+    address = "ducklake:postgres:" + postgres.libpq("lake", reader=reader, personal=True)
+    how = "read_only" if reader else f"data_path {quote(settings.personal_path)}, data_inlining_row_limit 0"
+    connection.execute(
+        f"attach {quote(address)} as {PERSONAL} ({how}, metadata_schema {quote(PERSONAL_CATALOGUE)})"
+    )
 
 
 def quote(text: str) -> str:

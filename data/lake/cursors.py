@@ -11,12 +11,17 @@ from data.contracts import Kind
 from data.lake.writer import LakeWriter
 
 
-def cursor_of(lake: LakeWriter, *, source: str, kind: Kind) -> datetime | None:
-    """Return how far a feed has been read (naive UTC), or None when it never was."""
+def cursor_of(
+    lake: LakeWriter, *, source: str, kind: Kind, not_after: datetime | None = None
+) -> datetime | None:
+    """Return how far a feed has been read (naive UTC), or None when it never was.
+
+    With not_after, cursors that lie behind that instant are passed over.
+    """
     row = lake.connection.execute(
         "select cursor_at from lake.raw_quality.pull_cursors where source = $source and kind = $kind "
-        "order by saved_at desc, cursor_at desc limit 1",
-        {"source": source, "kind": kind},
+        "and ($not_after is null or cursor_at <= $not_after) order by saved_at desc, cursor_at desc limit 1",
+        {"source": source, "kind": kind, "not_after": not_after},
     ).fetchone()
     return row[0] if row else None
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from data.lake.connection import PERSONAL_SCHEMA, SCHEMAS, LakeError
+from data.lake.connection import PERSONAL, SCHEMAS, LakeError
 
 TABLE_FUNCTIONS = frozenset({"unnest", "range", "generate_series", "json_each", "json_tree"})
 """Functions that may stand for a table. Others read files, the catalogue, the settings, or run text as SQL."""
@@ -21,6 +21,7 @@ HIDDEN_FUNCTIONS = frozenset({"current_setting", "getenv", "getvariable", "write
 PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SYSTEM_NAME = re.compile(r"duckdb_|pragma_|sqlite_|pg_|information_schema", re.I)
 READABLE = frozenset({*SCHEMAS, "information_schema"})
+"""Schemas of the lake. Beside them pii.customers and the like, whose first name is a catalogue."""
 
 
 def check_query(connection: duckdb.DuckDBPyConnection, sql: str, *, personal: bool) -> None:
@@ -68,11 +69,13 @@ def _check_table(node: dict[str, Any], named: set[str], *, personal: bool) -> No
     catalog, schema, name = (node[part].lower() for part in ("catalog_name", "schema_name", "table_name"))
     if node.get("at_clause"):
         raise LakeError("a reader sees one version; open another version to see that one")
-    if schema == PERSONAL_SCHEMA and not personal:
+    if PERSONAL in (catalog, schema) and not personal:
         raise LakeError("personal data is joined at the door, by role")
     if node["type"] == "SHOW_REF" and not schema:
         return
     if catalog in ("", "lake") and schema in READABLE:
+        return
+    if not catalog and schema == PERSONAL:
         return
     if not catalog and not schema and name in named and _is_plain(name):
         return

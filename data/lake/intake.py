@@ -1,23 +1,27 @@
 """The one way in: pull, webhook, import and replay all end here.
 
 Rows, refusals, the batch's account and the cursor are written in one transaction, so that a killed process
-leaves all of them or none. The same record again is a duplicate and changes nothing.
+leaves all of them or none. Their personal texts go before them into a catalogue of their own. The same record again
+is a duplicate and changes nothing.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, cast
 
 import polars as pl
 
 from data.clock import naive_utc
 from data.contracts import CONTRACTS, Correction, Judged, Kind, judge
+from data.failpoints import failpoint
 from data.lake.connection import LakeError
 from data.lake.cursors import save_cursor
+from data.lake.personal import store_personal, store_refused_texts
 from data.lake.quarantine import settle_overtaken, store_refusals
 from data.lake.row_types import row_schema
 from data.lake.shapes import store_shape
@@ -75,15 +79,20 @@ def take_in(
     rows = _frame(kind, judged)
     where = {"source": arrival.source, "batch_id": batch_id}
     # Alone: of two feeds that bring the same version at once, the second must see what the first one stored.
-    with lake.alone(f"intake.{kind}"), lake.transaction():
+    with ExitStack() as held:
+        held.enter_context(lake.alone(f"intake.{kind}"))
         fresh = _only_new(lake, kind, rows)
+        # First, and in transactions of their own: one transaction writes one catalogue.
+        store_personal(lake, kind, fresh, ingested_at=ingested_at)
+        store_refused_texts(lake, judged.refusals)
+        failpoint("intake.personal_written")
+        held.enter_context(lake.transaction())
         _store_rows(lake, kind, fresh, **where, ingested_at=ingested_at)
+        failpoint("intake.rows_written")
         if not arrival.is_replay:
             settle_overtaken(lake, kind, rows, source=arrival.source, settled_at=ingested_at)
             store_shape(lake, kind, records, **where, seen_at=ingested_at)
-        store_refusals(
-            lake, kind, judged.refusals, **where, seen_at=ingested_at, is_replay=arrival.is_replay
-        )
+        store_refusals(lake, kind, judged.refusals, **where, seen_at=ingested_at, is_replay=arrival.is_replay)
         batch = Batch(
             **where,
             kind=kind,
@@ -100,7 +109,22 @@ def take_in(
         if cursor_at is not None:
             save_cursor(lake, **where, kind=kind, cursor_at=cursor_at, saved_at=ingested_at)
         also(batch)
+        failpoint("intake.before_commit")
+    failpoint("intake.after_commit")
     return batch
+
+
+def loaded_versions(lake: LakeWriter, batch: Batch) -> set[tuple[str, str]]:
+    """Return id and version_hash of the rows that a batch loaded, also within its own transaction."""
+    if not batch.loaded_count:
+        return set()
+    key = CONTRACTS[cast(Kind, batch.kind)].key
+    rows = lake.connection.execute(
+        f"select {key}, version_hash from lake.raw_marketplace.{batch.kind} "
+        "where batch_id = $batch_id and ingested_at = $ingested_at",
+        {"batch_id": batch.batch_id, "ingested_at": batch.started_at},
+    ).fetchall()
+    return {(identifier, version) for identifier, version in rows}
 
 
 def _frame(kind: Kind, judged: Judged) -> pl.DataFrame:
@@ -138,10 +162,6 @@ def _store_rows(
             pl.lit(source).alias("source"), pl.lit(batch_id).alias("batch_id"), stamp
         ),
     )
-    if contract.personal:
-        personal = rows.select(contract.key, "version_hash", *sorted(contract.personal)).with_columns(stamp)
-        present = pl.any_horizontal(pl.col(name).is_not_null() for name in sorted(contract.personal))
-        lake.append(f"pii.{kind}", personal.filter(present))
 
 
 def _check_conservation(batch: Batch) -> None:

@@ -18,9 +18,9 @@ from data.lake.waiting import Scope, refused_records, waiting_list
 from data.lake.writer import LakeWriter
 
 Settlement = Literal["loaded", "duplicate", "superseded", "overtaken", "discarded"]
-"""How a refused record ended. loaded: taken in after a mend. duplicate: known already by another way. superseded: judged
-again and refused for another reason, under which it waits now. overtaken: its source brought a valid record that says
-at least as much. discarded: given up by somebody, for good."""
+"""How a refused record ended. loaded: taken in after a mend. duplicate: known already by another way. superseded:
+judged again and refused for another reason, under which it waits now. overtaken: its source brought a valid record that
+says at least as much. discarded: given up by somebody, for good."""
 
 WHOLE_STATES = frozenset({"rails.pull"})
 """Feeds that always give the whole state of a record: a newer one says all that an older one did."""
@@ -42,7 +42,8 @@ def store_refusals(
     seen_at: datetime,
     is_replay: bool = False,
 ) -> None:
-    """Keep what was refused, in the caller's transaction: the record once, and each time that it was seen.
+    """Note what was refused, in the caller's transaction: the record once, and each time that it was seen. Its text is
+    personal and stored before (data.lake.personal).
 
     A record that was settled and comes again is refused again: its newest sighting is later than its settlement. A
     replay sees nothing anew: there only what does not wait yet is noted, so that it waits from now on.
@@ -67,7 +68,6 @@ def store_refusals(
         "raw_quality.quarantined_records",
         fresh.drop("value", "record_json").with_columns(*told, stamp.alias("first_seen_at")),
     )
-    lake.append("pii.quarantined_records", fresh.select("quarantine_id", "value", "record_json"))
     lake.append(
         "raw_quality.quarantine_sightings",
         seen.select("quarantine_id").with_columns(*told, stamp.alias("seen_at")),
@@ -142,9 +142,7 @@ def settle_overtaken(
     overtaken = [
         one.quarantine_id
         for one in refused_records(lake.read, waiting["quarantine_id"].to_list())
-        if any(
-            _says_as_much(source, at, _time_of(one.record)) for at in known.get((one.record_id or ""), ())
-        )
+        if any(_says_as_much(source, at, _time_of(one.record)) for at in known.get((one.record_id or ""), ()))
     ]
     settle(lake, overtaken, "overtaken", by="intake", settled_at=settled_at)
 

@@ -29,10 +29,17 @@ def shape_of(records: Sequence[Any]) -> dict[tuple[str, str], int]:
     counts: Counter[tuple[str, str]] = Counter()
     for record in records[:SAMPLE]:
         if isinstance(record, dict):
-            counts.update(
-                (str(name)[:LONGEST_NAME], _TYPES.get(type(value), "null")) for name, value in record.items()
-            )
+            counts.update((_name(name), _type_of(value)) for name, value in record.items())
     return dict(counts.most_common(MOST_FIELDS))
+
+
+def _name(name: Any) -> str:
+    # A name is text of the source: what a store cannot hold is shown as a mark.
+    return str(name).encode("utf-8", "replace").decode().replace("\x00", "\ufffd")[:LONGEST_NAME]
+
+
+def _type_of(value: Any) -> str:
+    return "null" if value is None else _TYPES.get(type(value), "text")
 
 
 def store_shape(

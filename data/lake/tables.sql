@@ -35,19 +35,20 @@ create table if not exists lake.raw_marketplace.engagement_events (
     session_id varchar,
     updated_at timestamp, source varchar, batch_id varchar, version_hash varchar, ingested_at timestamp
 );
-create table if not exists lake.pii.sessions (
+-- Personal data is a catalogue of its own, of which no history is kept (data/lake/personal.py).
+create table if not exists pii.sessions (
     session_id varchar, version_hash varchar, ingested_at timestamp,
     student_comment varchar, tutor_comment varchar, ai_summary varchar, transcript_url varchar, video_url varchar
 );
-create table if not exists lake.pii.customers (
+create table if not exists pii.customers (
     customer_id varchar, version_hash varchar, ingested_at timestamp,
     full_name varchar, email varchar, phone varchar
 );
-create table if not exists lake.pii.tutors (
+create table if not exists pii.tutors (
     tutor_id varchar, version_hash varchar, ingested_at timestamp, full_name varchar, email varchar
 );
 -- A refused record can hold anything, so its text is personal until somebody has looked at it.
-create table if not exists lake.pii.quarantined_records (
+create table if not exists pii.quarantined_records (
     quarantine_id varchar, value varchar, record_json varchar
 );
 create table if not exists lake.raw_quality.quarantined_records (
@@ -92,6 +93,10 @@ create table if not exists lake.raw_operations.alert_episodes (
     tutor_id varchar, customer_id varchar, severity varchar, status varchar, owner varchar,
     opened_at timestamp, updated_at timestamp, resolved_at timestamp, resolution varchar,
     coach_agreed boolean, as_of_date date, snapshot_at timestamp
+);
+-- Whose personal data is no longer kept, whichever way it comes.
+create table if not exists lake.raw_operations.erased_people (
+    person_kind varchar, person_id varchar, erased_at timestamp
 );
 create table if not exists lake.raw_operations.roster (
     coach_email varchar, tutor_id varchar, snapshot_at timestamp

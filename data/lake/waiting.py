@@ -1,6 +1,6 @@
 """What waits in quarantine: the one definition of it, for replays, the command line and the Data health page.
 
-What belongs here: reading refused records, through any gate that may open the pii schema. What does not: storing and
+What belongs here: reading refused records, through any gate that may open the personal catalogue. What does not: storing and
 settling them (data.lake.quarantine), and why a record is refused (data.contracts).
 """
 
@@ -100,7 +100,7 @@ def waiting_list(read: Read, scope: Scope) -> pl.DataFrame:
 def text_lengths(read: Read, quarantine_ids: Sequence[str]) -> dict[str, int]:
     """Return how many characters the text of each refused record has, so that nobody reads too much at once."""
     rows = read(
-        "select quarantine_id, length(record_json) as length from lake.pii.quarantined_records "
+        "select quarantine_id, length(record_json) as length from pii.quarantined_records "
         "where quarantine_id in (select unnest($ids::varchar[])) and record_json is not null",
         {"ids": list(quarantine_ids)},
     )
@@ -117,7 +117,7 @@ def waiting_records(read: Read, scope: Scope, *, limit: int) -> list[Quarantined
                 waiting.quarantine_id, waiting.source, waiting.kind, waiting.record_id, waiting.field,
                 waiting.reason, texts.value, texts.record_json
             from waiting
-            left join lake.pii.quarantined_records as texts using (quarantine_id)
+            left join pii.quarantined_records as texts using (quarantine_id)
             order by waiting.first_seen_at, waiting.quarantine_id
             limit $limit
             """,
@@ -135,7 +135,7 @@ def refused_records(read: Read, quarantine_ids: Sequence[str]) -> list[Quarantin
                 refused.quarantine_id, refused.source, refused.kind, refused.record_id, refused.field,
                 refused.reason, texts.value, texts.record_json
             from lake.raw_quality.quarantined_records as refused
-            left join lake.pii.quarantined_records as texts using (quarantine_id)
+            left join pii.quarantined_records as texts using (quarantine_id)
             where refused.quarantine_id in (select unnest($ids::varchar[]))
             order by refused.first_seen_at, refused.quarantine_id
             """,

@@ -14,7 +14,15 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from data.lake.connection import PERSONAL_SCHEMA, SCHEMAS, attach_address, connect, quote
+from data.lake.connection import (
+    PERSONAL,
+    SCHEMAS,
+    LakeError,
+    attach_address,
+    attach_personal,
+    connect,
+    quote,
+)
 from data.postgres import Postgres, advisory_lock, engine_for, open_postgres
 from data.settings import Settings
 
@@ -27,13 +35,15 @@ class LakeWriter:
 
     def __init__(self, settings: Settings, postgres: Postgres) -> None:
         self._postgres = postgres
-        if "://" not in settings.lake_path:
-            Path(settings.lake_path).mkdir(parents=True, exist_ok=True)
+        for path in (settings.lake_path, settings.personal_path):
+            if "://" not in path:
+                Path(path).mkdir(parents=True, exist_ok=True)
         self.connection = connect(settings, memory_limit=settings.writer_memory_limit)
         self.connection.execute(
             f"attach {quote(attach_address(postgres, reader=False))} as lake "
             f"(data_path {quote(settings.lake_path)}, data_inlining_row_limit {INLINE_ROWS})"
         )
+        attach_personal(self.connection, settings, postgres, reader=False)
 
     def __enter__(self) -> LakeWriter:
         return self
@@ -50,13 +60,21 @@ class LakeWriter:
         with advisory_lock(engine_for(self._postgres.url("lake")), "lake.prepare"):
             for schema in SCHEMAS:
                 self.connection.execute(f"create schema if not exists lake.{schema}")
-            # Personal rows must never sit in the catalogue, which every reader may read.
-            self.connection.execute(
-                f"call lake.set_option('data_inlining_row_limit', 0, schema => '{PERSONAL_SCHEMA}')"
-            )
+            self._refuse_older_state()
             for statement in Path(__file__).with_name("tables.sql").read_text().split(";"):
                 if statement.strip():
                     self.connection.execute(statement)
+
+    def _refuse_older_state(self) -> None:
+        older = self.connection.execute(
+            "select 1 from duckdb_schemas() where database_name = 'lake' and schema_name = $name",
+            {"name": PERSONAL},
+        ).fetchone()
+        if older:
+            raise LakeError(
+                "this state keeps personal data inside the lake, as older versions did; "
+                "choose another CHALKLINE_STATE and take the history in again"
+            )
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
@@ -66,7 +84,7 @@ class LakeWriter:
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Commit all that is written inside, or nothing of it."""
+        """Commit all that is written inside, or nothing of it. It writes the lake or personal data, never both."""
         self.connection.execute("begin")
         try:
             yield self.connection
@@ -88,19 +106,19 @@ class LakeWriter:
     def replace_day(self, relation: str, rows: pl.DataFrame, *, column: str, day: date) -> None:
         """Replace the rows of one day by these, in one transaction. A rerun leaves the same rows."""
         with self.transaction():
-            self.connection.execute(f"delete from lake.{relation} where {column} = $day", {"day": day})
+            self.connection.execute(f"delete from {qualified(relation)} where {column} = $day", {"day": day})
             self.append(relation, rows)
 
     def replace_all(self, relation: str, rows: pl.DataFrame) -> None:
         """Replace a small table wholly, in one transaction."""
         with self.transaction():
-            self.connection.execute(f"delete from lake.{relation}")
+            self.connection.execute(f"delete from {qualified(relation)}")
             self.append(relation, rows)
 
     def _insert(self, relation: str, rows: pl.DataFrame) -> None:
         self.connection.register("incoming_rows", rows)
         try:
-            self.connection.execute(f"insert into lake.{relation} by name select * from incoming_rows")
+            self.connection.execute(f"insert into {qualified(relation)} by name select * from incoming_rows")
         finally:
             self.connection.unregister("incoming_rows")
 
@@ -109,6 +127,11 @@ class LakeWriter:
         row = self.connection.execute("select max(snapshot_id) from lake.snapshots()").fetchone()
         assert row is not None
         return int(row[0])
+
+
+def qualified(relation: str) -> str:
+    """Return the whole name of a relation: pii.customers is one already, core.fct_sessions is one of the lake."""
+    return relation if relation.startswith(f"{PERSONAL}.") else f"lake.{relation}"
 
 
 def open_writer(settings: Settings) -> LakeWriter:

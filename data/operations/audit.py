@@ -1,6 +1,7 @@
 """The audit log: who decided what, chained by hash so that an edited or removed row is noticed.
 
-What belongs here: appending and verifying. What does not: deciding what is worth a row (the services do).
+What belongs here: appending and verifying. What does not: deciding what is worth a row (the services do), and words
+that somebody wrote: they may name a person, and a chain cannot forget. They are kept beside what they are about.
 """
 
 import hashlib
@@ -18,6 +19,8 @@ from data.operations.tables import AuditEntry, AuditHead
 
 GENESIS = "0" * 64
 """prev_hash of the first row."""
+WORDS = frozenset({"text", "note", "notes", "reason", "resolution", "old_value", "new_value"})
+"""Details in somebody's own words. Of these the chain holds the length only."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class ChainReport:
 def append(
     session: Session, *, actor: str, action: str, object_name: str, details: Mapping[str, Any], now: datetime
 ) -> AuditEntry:
-    """Add one row to the chain, in the caller's transaction.
+    """Add one row to the chain, in the caller's transaction. Of words that somebody wrote only their length is kept.
 
     Appends of other transactions wait until this one ends, so append last and commit soon.
     """
@@ -47,7 +50,8 @@ def append(
     head = session.execute(
         sa.select(AuditHead).with_for_update().execution_options(populate_existing=True)
     ).scalar_one()
-    clean = json.loads(json.dumps(dict(details), default=str, allow_nan=False))
+    told = {name: _without_words(name, value) for name, value in details.items()}
+    clean = json.loads(json.dumps(told, default=str, allow_nan=False))
     entry = AuditEntry(
         position=head.position + 1,
         actor=actor,
@@ -91,6 +95,10 @@ def entries_about(session: Session, object_name: str) -> list[AuditEntry]:
             sa.select(AuditEntry).where(AuditEntry.object_name == object_name).order_by(AuditEntry.position)
         )
     )
+
+
+def _without_words(name: str, value: Any) -> Any:
+    return f"{len(value)} characters" if name in WORDS and isinstance(value, str) else value
 
 
 def _hash_of(entry: AuditEntry) -> str:

@@ -200,9 +200,10 @@ def recent_replays(session: Session, *, limit: int = 20) -> list[ReplayRequest]:
 
 
 def finish_replay(session: Session, request_id: int, *, outcome: Mapping[str, Any], now: datetime) -> None:
-    """Say what came of a replay. Safe to repeat."""
-    row = session.get_one(ReplayRequest, request_id)
-    row.finished_at, row.outcome = now, dict(outcome)
+    """Say what came of a replay. Safe to repeat: the first word stands."""
+    row = session.get_one(ReplayRequest, request_id, with_for_update=True)
+    if row.finished_at is None:
+        row.finished_at, row.outcome = now, dict(outcome)
 
 
 def release_feed(session: Session, kind: str, *, note: str, actor: str, now: datetime) -> FeedRelease:

@@ -1,7 +1,8 @@
 """What flows back into the warehouse: people's decisions, as rows for raw_operations.
 
 What belongs here: full copies with the columns of the lake's tables, instants as the lake stores them.
-What does not: writing them (the lake's writer does). Each snapshot replaces the one before.
+What does not: writing them (the lake's writer does), and words that somebody wrote: they may name a person, and
+published versions are kept. Each snapshot replaces the one before.
 """
 
 from datetime import datetime
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from data.clock import naive_utc
+from data.operations.observe import CONDITION_ENDED
 from data.operations.tables import AlertEpisode, RosterEntry, User
 
 EPISODE_COLUMNS = (
@@ -62,8 +64,14 @@ def _episode_row(episode: AlertEpisode, owner: str | None, taken_at: datetime) -
         "opened_at": naive_utc(episode.opened_at),
         "updated_at": naive_utc(episode.updated_at),
         "resolved_at": naive_utc(episode.resolved_at) if episode.resolved_at else None,
-        "resolution": episode.resolution,
+        "resolution": _ending_of(episode),
         "coach_agreed": episode.coach_agreed,
         "as_of_date": episode.as_of_date,
         "snapshot_at": taken_at,
     }
+
+
+def _ending_of(episode: AlertEpisode) -> str | None:
+    if episode.resolution is None:
+        return None
+    return "by rule" if episode.resolution == CONDITION_ENDED else "by somebody"

@@ -30,6 +30,8 @@ ENGINE = "rules"
 """Actor of everything that happens by rule."""
 CHUNK = 500
 """Rows per insert statement."""
+CONDITION_ENDED = "The condition no longer holds."
+"""Resolution of what closed by itself."""
 
 
 @dataclass(frozen=True)
@@ -226,7 +228,7 @@ def _close_what_ended(
             continue
         details = {"from": episode.status, "as_of_date": this.as_of_date.isoformat()}
         episode.status, episode.resolved_at, episode.updated_at = "resolved", this.now, this.now
-        episode.resolution, episode.snoozed_until = "The condition no longer holds.", None
+        episode.resolution, episode.snoozed_until = CONDITION_ENDED, None
         episode.version += 1
         changes.append(_record(this, episode, "auto_resolved", details))
     return changes

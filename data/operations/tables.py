@@ -12,6 +12,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from data.contracts.personal import PersonKind
+
 Severity = Literal["low", "medium", "high", "critical"]
 Status = Literal["open", "acknowledged", "in_progress", "snoozed", "resolved", "dismissed"]
 EventKind = Literal[
@@ -25,7 +27,6 @@ Role = Literal["admin", "engineer", "analyst", "coach", "viewer"]
 Scope = Literal["track", "read"]
 CorrectionAction = Literal["rename", "replace", "clear", "fill", "parse_time"]
 ReplayAction = Literal["replay", "discard"]
-PersonKind = Literal["customer", "tutor"]
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 """Mildest first."""
@@ -378,10 +379,7 @@ class CorrectionRow(Base):
     """One row per decision about the habits of a feed, in force until somebody retires it."""
 
     __tablename__ = "corrections"
-    __table_args__ = (
-        _one_of("action", CorrectionAction),
-        sa.Index("ix_corrections_feed", "source", "kind"),
-    )
+    __table_args__ = (_one_of("action", CorrectionAction), sa.Index("ix_corrections_feed", "source", "kind"))
 
     correction_id: Mapped[int] = _identity()
     source: Mapped[str]
@@ -443,6 +441,7 @@ class Erasure(Base):
     erasure_id: Mapped[int] = _identity()
     person_kind: Mapped[PersonKind]
     person_id: Mapped[str]
+    note: Mapped[str]
     requested_by: Mapped[str]
     requested_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
@@ -450,4 +449,4 @@ class Erasure(Base):
 
 
 APPEND_ONLY = ("episode_events", "deliveries", "audit_log")
-"""Tables on which a trigger refuses update and delete."""
+"""Tables on which a trigger refuses update and delete. An erasure may change words in the first two, never the last."""

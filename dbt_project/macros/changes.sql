@@ -14,3 +14,12 @@ and keep their number when files are merged: so the greatest number in a table i
     from {{ ref('fct_sessions') }} as facts
     where facts.loaded_snapshot_id > {{ built_until(relation) }}
 {%- endmacro %}
+
+{# Business dates that an event which changed since the relation was built touches, or left. Grain: event_date. #}
+{% macro changed_engagement_days(relation) -%}
+    select distinct unnest(
+        generate_series(events.first_told_date, events.last_told_date, interval 1 day)
+    )::date as event_date
+    from {{ ref('fct_engagement_events') }} as events
+    where events.loaded_snapshot_id > {{ built_until(relation) }}
+{%- endmacro %}

@@ -1,5 +1,5 @@
 {#
-Three ways to replace part of a table, each one delete and one insert in one transaction.
+Four ways to replace part of a table, each one delete and one insert in one transaction.
 
 dbt's own delete+insert deletes only the keys that come back. A day on which the last alert went away comes back
 empty, so these delete by scope instead: what this run speaks for is replaced, whether rows come back or not.
@@ -24,6 +24,16 @@ empty, so these delete by scope instead: what this run speaks for is replaced, w
 {% macro get_incremental_replace_changed_sessions_sql(arguments) %}
     {%- set scope -%}
         session_id in (select changed.session_id from ({{ changed_sessions(arguments.target_relation) }}) as changed)
+    {%- endset -%}
+    {{ replace_scope(arguments, scope) }}
+{% endmacro %}
+
+{# Replaces all rows of the days whose engagement events changed since this table was built. #}
+{% macro get_incremental_replace_changed_engagement_days_sql(arguments) %}
+    {%- set scope -%}
+        event_date in (
+            select changed.event_date from ({{ changed_engagement_days(arguments.target_relation) }}) as changed
+        )
     {%- endset -%}
     {{ replace_scope(arguments, scope) }}
 {% endmacro %}

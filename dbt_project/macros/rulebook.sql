@@ -128,3 +128,8 @@ says why: never a default. Sums run in the order of the rulebook and are rounded
 {% macro forecast_limit(name) -%}
     (select limits.value from {{ ref('forecast_limits') }} as limits where limits.limit_name = '{{ name }}')
 {%- endmacro %}
+
+{# A limit of the data-quality reports, from seed quality_limits. #}
+{% macro quality_limit(name) -%}
+    (select limits.value from {{ ref('quality_limits') }} as limits where limits.limit_name = '{{ name }}')
+{%- endmacro %}

@@ -5,3 +5,10 @@
         else split_part({{ source }}, '.', 1)
     end
 {%- endmacro %}
+
+{# Two relations speak of the same: all these columns agree. #}
+{% macro agree(one, other, columns) -%}
+    {%- for column in columns -%}
+        {{ one }}.{{ column }} = {{ other }}.{{ column }}{{ ' and ' if not loop.last }}
+    {%- endfor -%}
+{%- endmacro %}

@@ -30,9 +30,32 @@ What does not: window lengths (vars in dbt_project.yml). Nothing reads the machi
     ((isodow({{ business_time(instant) }}) - 1) * 24 + hour({{ business_time(instant) }}))::integer
 {%- endmacro %}
 
+{#
+The first instant (UTC) at which the clocks of a zone show a time, or have jumped past it. zone: SQL for its name.
+DuckDB alone takes the second of an hour that comes twice, and moves a skipped time past the jump by as much as it
+lies in it. Clocks jump by half an hour or an hour, at a full or half hour of UTC.
+#}
+{% macro first_shown(wall, zone) -%}
+    list_min(
+        list_filter(
+            list_transform(
+                [0, 30, 60], lambda step : (({{ wall }}) at time zone {{ zone }} at time zone 'UTC') - to_minutes(step)
+            )
+            || list_transform(
+                [0, 30, 60],
+                lambda step :
+                    time_bucket(interval 30 minutes, ({{ wall }}) at time zone {{ zone }} at time zone 'UTC')
+                    - to_minutes(step)
+            ),
+            lambda instant : (instant at time zone 'UTC' at time zone {{ zone }}) >= ({{ wall }})
+        )
+    )
+{%- endmacro %}
+
 {# The first instant of a business date. #}
 {% macro first_instant_of(day) -%}
-    (({{ day }})::timestamp at time zone '{{ var("business_time_zone") }}' at time zone 'UTC')
+    {%- set zone = "'" ~ var("business_time_zone") ~ "'" -%}
+    {{ first_shown("(" ~ day ~ ")::timestamp", zone) }}
 {%- endmacro %}
 
 {# The first instant that no longer belongs to as_of_to. #}
@@ -49,6 +72,16 @@ A lane says it in its environment: every new value of a var would make dbt parse
         least({{ as_of_end() }}, timestamptz '{{ instant }}' at time zone 'UTC')
     {%- else -%}
         {{ as_of_end() }}
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+What stands behind the raw table that a staging view reads: nothing, and all rows are known; or, when a run says
+known_at, the rows that had come in by that instant. So a score is recomputed as it was known then.
+#}
+{% macro known_then() -%}
+    {%- if var("known_at") -%}
+        where ingested_at <= timestamptz '{{ var("known_at") }}' at time zone 'UTC'
     {%- endif -%}
 {%- endmacro %}
 
@@ -78,4 +111,9 @@ A lane says it in its environment: every new value of a var would make dbt parse
 {# The first day of a window of whole business days that ends with a day. #}
 {% macro window_start(last_day, window) -%}
     {{ last_day }} - {{ var(window) }} + 1
+{%- endmacro %}
+
+{# Hours from an instant to the one at which as_of_to is judged. #}
+{% macro hours_until_now(instant) -%}
+    round(date_diff('second', {{ instant }}, {{ as_of_at() }}) / 3600.0, 6)::double
 {%- endmacro %}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from data.landing import Drop, Landing
+from data.landing import TRACK_SOURCE, WEBHOOK_SOURCE, Drop, Landing
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BAD_IDS = [
@@ -248,6 +248,65 @@ def test_whoever_reads_while_others_write_reads_whole_messages(landing: Landing,
     stop.set()
     watcher.join()
     assert lengths <= {len(body)}
+
+
+def test_a_duplicate_is_not_acknowledged_before_the_first_one_is_durable(
+    landing: Landing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever stored it may have died between its link and its last sync."""
+    landing.store(a_drop())
+    synced: list[int] = []
+    fsync = os.fsync
+    monkeypatch.setattr(
+        os, "fsync", lambda handle: (synced.append(os.fstat(handle).st_ino), fsync(handle))[1]
+    )
+    assert landing.store(a_drop()) == "duplicate"
+    assert synced == [landing._inbox.stat().st_ino]
+
+
+@pytest.mark.parametrize("moves", [0, 1, 2])
+def test_a_message_is_found_wherever_it_lies(landing: Landing, moves: int) -> None:
+    assert landing.find("msg_1") is None
+    landing.store(a_drop())
+    landing.store(a_drop("msg_2"))
+    if moves:
+        claimed(landing)
+    if moves == 2:
+        landing.finish(["msg_1"])
+    assert landing.find("msg_1") == a_drop()
+    assert landing.find("msg") is None
+
+
+def test_a_drop_says_which_feed_brought_it_and_older_ones_are_webhooks(
+    landing: Landing, tmp_path: Path
+) -> None:
+    landing.store(a_drop("webhook"))
+    landing.store(Drop("app", NOON, b"{}", TRACK_SOURCE))
+    old = tmp_path / "landing" / "inbox" / "old.json"
+    old.write_bytes(b'{"message_id": "old", "received_at": "2026-03-01T12:00:00+00:00"}\n{}')
+    assert {drop.message_id: drop.source for drop in landing.claim()} == {
+        "webhook": WEBHOOK_SOURCE,
+        "app": TRACK_SOURCE,
+        "old": WEBHOOK_SOURCE,
+    }
+
+
+@pytest.mark.parametrize("claims", [0, 1, 30])
+def test_storing_does_not_search_the_archive_nor_the_inbox(
+    landing: Landing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, claims: int
+) -> None:
+    """What a message costs does not grow with what came before it."""
+    for number in range(claims):
+        landing.store(a_drop(f"m{number}"))
+        claimed(landing)
+        if number % 2:
+            landing.finish([f"m{number}"])
+    listed: list[Path] = []
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda place: (listed.append(place), listdir(place))[1])
+    monkeypatch.setattr(os, "scandir", lambda place: pytest.fail(f"{place} is searched"))
+    assert landing.store(a_drop("new")) == "stored"
+    assert set(listed) == {tmp_path / "landing" / "claimed"}
 
 
 def test_a_message_is_durable_before_it_is_acknowledged(

@@ -111,6 +111,40 @@ def test_a_late_record_reaches_the_facts_of_its_old_days(lake: Lake, in_one_run:
     assert differing(built, lake.digests()).keys() <= dated
 
 
+def test_a_move_that_comes_before_its_session_learns_its_subject_later(
+    lake: Lake, in_one_run: dict[str, str]
+) -> None:
+    last = RUN_DAYS[-1]
+    start = instant(last, 20)
+    session = {"session_id": "ses_early_news", "tutor_id": "tut_01", "customer_id": "cus_01"}
+    move = session | {
+        "reschedule_id": "rsc_early_news",
+        "rescheduled_by": "tutor",
+        "original_start_at": start - timedelta(hours=3),
+        "new_start_at": start,
+        "rescheduled_at": start - timedelta(hours=5),
+        "updated_at": start - timedelta(hours=5),
+    }
+    booked = session | {
+        "subject_id": "spanish",
+        "status": "scheduled",
+        "scheduled_start_at": start,
+        "updated_at": start - timedelta(hours=9),
+    }
+    subjects = []
+    for kind, record in (("reschedules", move), ("sessions", booked)):
+        lake.deliver([Delivery("rails.pull", kind, [record])], at=instant(last, 23.8), day=last)  # type: ignore[arg-type]
+        models = ("int_sessions", "fct_sessions", "fct_reschedules")
+        lake.dbt("run", "--select", *models, run_vars=day_vars(last))
+        row = lake.read(
+            "select subject_id, notice_hours, moved_hours, is_tutor_initiated from lake.core.fct_reschedules "
+            "where reschedule_id = 'rsc_early_news'"
+        ).row(0)
+        subjects.append(row[0])
+        assert row[1:] == (2.0, 3.0, True)
+    assert subjects == [None, "spanish"]
+
+
 def _tutor_day(lake: Lake, tutor_id: str, day: object) -> int:
     rows = lake.read(
         f"select sessions_completed from lake.core.fct_tutor_days where tutor_id = '{tutor_id}' and date = '{day}'"

@@ -119,6 +119,7 @@ class World:
                 "updated_at": instant(day, 8),
             }
         ]
+        moves = [self._move(session) for session in sessions if session["reschedule_count"]]
         webhook, pulled = sessions[::2], sessions[1::2]
         broken = [{"session_id": f"broken_{day}", "status": "finished", "updated_at": instant(day, 9)}]
         return [
@@ -126,6 +127,7 @@ class World:
             Delivery("rails.webhook", "sessions", webhook),
             Delivery("rails.pull", "sessions", pulled + broken),
             Delivery("rails.pull", "inbound_calls", calls),
+            Delivery("rails.pull", "reschedules", moves),
             Delivery("rails.pull", "engagement_events", events),
             Delivery("import.tickets", "sessions", [self._ticket(day, number) for number in range(3)]),
         ]
@@ -198,6 +200,22 @@ class World:
             "student_rating": float(pick.choice([1, 2, 3, 4, 4, 5, 5, 5, 5])) if rated else None,
             "booked_at": start - timedelta(hours=pick.choice([2, 30, 60])),
             "updated_at": end + timedelta(minutes=5),
+        }
+
+    @staticmethod
+    def _move(session: dict[str, Any]) -> dict[str, Any]:
+        moved_at = session["booked_at"] + timedelta(minutes=30)
+        return {
+            "reschedule_id": f"rsc_{session['session_id']}",
+            "session_id": session["session_id"],
+            "tutor_id": session["tutor_id"],
+            "customer_id": session["customer_id"],
+            "rescheduled_by": session["rescheduled_by"],
+            "reason_code": "illness",
+            "original_start_at": session["scheduled_start_at"] - timedelta(hours=1),
+            "new_start_at": session["scheduled_start_at"],
+            "rescheduled_at": moved_at,
+            "updated_at": moved_at,
         }
 
     @staticmethod

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from app.receiver.judge import SessionFlagger
-from assets.ingest.messages import SOURCE, take_messages
+from assets.ingest.messages import take_messages
 from data.contracts import judge
 from data.contracts.messages import Message, read_message
 from data.lake.intake import Arrival, take_in
 from data.lake.writer import open_writer
-from data.landing import Drop
+from data.landing import WEBHOOK_SOURCE, Drop
 from tests.journeys.chance_sessions import sessions_by_chance
 from tests.reliability.day import copy_of_the_day
 from tests.reliability.deployment import Deployment
@@ -37,7 +37,7 @@ def deployment(day: Deployment) -> Iterator[Deployment]:
 def flagged_at_once(deployment: Deployment, messages: list[Message]) -> list[Flag]:
     """Return what the receiver finds wrong, without any history."""
     flagger = SessionFlagger(deployment.settings)
-    rows = [judge("sessions", [message.record]).rows for message in messages]
+    rows = [judge("sessions", [part.record for part in message.parts]).rows for message in messages]
     found: list[dict[str, Any]] = []
     for row in rows[:ONE_BY_ONE]:
         found += flagger.flags(row)
@@ -48,10 +48,15 @@ def flagged_at_once(deployment: Deployment, messages: list[Message]) -> list[Fla
 def take_all_in(deployment: Deployment, bodies: list[bytes], messages: list[Message]) -> None:
     for number, body in enumerate(bodies[:BY_LANDING]):
         deployment.landing.store(Drop(f"msg_chance_{number}", deployment.now, body))
-    arrival = Arrival(SOURCE, deployment.now, deployment.today)
+    arrival = Arrival(WEBHOOK_SOURCE, deployment.now, deployment.today)
     with open_writer(deployment.settings) as lake:
         take_messages(lake, deployment.landing, deployment.settings, clock=deployment.clock)
-        take_in(lake, "sessions", [message.record for message in messages[BY_LANDING:]], arrival)
+        take_in(
+            lake,
+            "sessions",
+            [part.record for message in messages[BY_LANDING:] for part in message.parts],
+            arrival,
+        )
 
 
 def test_instant_flags_and_the_fast_lane_agree_on_ten_thousand_sessions(deployment: Deployment) -> None:

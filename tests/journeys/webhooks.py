@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import httpx
 
+from app.mock_rails.announcements import Message, message_of
 from app.mock_rails.by_hand import a_session
-from app.mock_rails.webhooks import Message, message_of, signed_headers
+from app.mock_rails.webhooks import signed_headers
 from data.secrets import webhook_secrets
 from tests.reliability.deployment import Deployment
 

@@ -14,7 +14,9 @@ from notifications.content import (
     DigestItem,
     EvidenceLine,
     Footer,
+    ImportOutcome,
     Metric,
+    RefusalCause,
     SetupLink,
     SystemFailure,
 )
@@ -38,6 +40,18 @@ ALERT = AlertContent(
 ITEM = DigestItem("high", "Tutor was late", "Amir Rahimi", "Late by 24 min", "Ask for the reason.", PAGE)
 DIGEST = DigestContent("coach", "Kim", date(2026, 3, 2), PAGE, new=(ITEM,), still_open=(ITEM, ITEM))
 FAILURE = SystemFailure("the pull of customers", "It answered 503.", "Run it again.", NOON, PAGE)
+OUTCOME = ImportOutcome(
+    file_name="bookings.csv",
+    what="sessions",
+    source="import.school",
+    describes="Bookings of a school.",
+    read_count=10_000,
+    refused_count=1_000,
+    counts=(EvidenceLine("Loaded", "9,000"),),
+    refusals=(RefusalCause("student_rating", "Input should be less than or equal to 5", 1_000, "line 17"),),
+    empty_fields=("tutor_rating", "booked_at"),
+    notes=("Nobody rates twice.",),
+)
 SETUP = SetupLink("Kim", "Robin", PAGE + "?token=abc", NOON + timedelta(days=7))
 
 
@@ -65,6 +79,16 @@ class Page(HTMLParser):
         return " ".join(" ".join(self.words).split())
 
 
+def an_outcome_of(name: str) -> ImportOutcome:
+    return dataclasses.replace(
+        OUTCOME,
+        file_name=name,
+        describes=name,
+        notes=(name,),
+        refusals=(RefusalCause(name, name, 1, name),),
+    )
+
+
 def every_mail(alert: AlertContent, item: DigestItem, name: str) -> list[Rendered]:
     digest = dataclasses.replace(
         DIGEST, name=name, new=(item,), shortages=(item,), metrics=(Metric(name, name, name),)
@@ -75,6 +99,7 @@ def every_mail(alert: AlertContent, item: DigestItem, name: str) -> list[Rendere
         render.render_digest(digest, FOOTER),
         render.render_system_failure(dataclasses.replace(FAILURE, what=name, cause=name), FOOTER),
         render.render_setup_link(dataclasses.replace(SETUP, name=name, invited_by=name), FOOTER),
+        render.render_import_outcome(an_outcome_of(name), FOOTER),
     ]
 
 
@@ -127,6 +152,40 @@ def test_a_list_names_each_alert_and_how_many_are_left() -> None:
     assert "And 4 more on the page." in mail.text
     mixed = render.render_alerts([ALERT, dataclasses.replace(ALERT, severity="high")], FOOTER, url=PAGE)
     assert mixed.subject == "2 alerts, worst is critical"
+
+
+def test_the_outcome_of_an_import_says_what_came_in_what_did_not_and_what_is_missing() -> None:
+    mail = render.render_import_outcome(OUTCOME, Footer(None, None, NEW_YORK))
+    assert mail.subject == "Bookings.csv: 9,000 of 10,000 sessions came in"
+    for told in (Page(mail.html).text, " ".join(mail.text.split())):
+        for part in (
+            "Bookings of a school.",
+            "9,000",
+            "1,000",
+            "student_rating: Input should be less than or equal to 5",
+            "line 17",
+            "tutor_rating, booked_at",
+            "Nobody rates twice.",
+            "send the file again",
+            "Sent by Chalkline.",
+        ):
+            assert part in told
+
+
+def test_the_outcome_of_a_file_without_a_fault_speaks_of_none() -> None:
+    clean = dataclasses.replace(OUTCOME, refused_count=0, refusals=(), empty_fields=(), notes=())
+    mail = render.render_import_outcome(clean, FOOTER)
+    assert mail.subject == "Bookings.csv: 10,000 of 10,000 sessions came in"
+    assert "refused" not in mail.text
+    assert "empty" not in mail.text
+
+
+def test_many_causes_of_refusal_are_cut_and_counted() -> None:
+    causes = tuple(RefusalCause(f"field_{n}", "is wrong", 1, "line 2") for n in range(14))
+    mail = render.render_import_outcome(dataclasses.replace(OUTCOME, refusals=causes), FOOTER)
+    assert mail.text.count("is wrong") == render.MOST_LINES
+    assert "And 4 more causes." in mail.text
+    assert "And 4 more causes." in Page(mail.html).text
 
 
 def test_a_list_of_nothing_is_refused() -> None:

@@ -163,18 +163,6 @@ def test_the_same_person_is_added_once_and_can_get_a_new_link(
         )
 
 
-def test_the_quarantine_is_listed_by_cause_most_frequent_first(deployed: Settings, lake: LakeWriter) -> None:
-    assert "0 rows" in say("quarantine", "list")
-    lake.connection.execute(
-        "insert into lake.raw_quality.quarantined_records (quarantine_id, source, kind, field, reason) values "
-        "('1', 'rails.pull', 'sessions', 'status', 'unknown'), ('2', 'rails.pull', 'sessions', 'tutor_id', 'missing'), "
-        "('3', 'rails.pull', 'sessions', 'tutor_id', 'missing')"
-    )
-    listed = say("quarantine", "list")
-    assert "2 rows" in listed
-    assert listed.index("missing") < listed.index("unknown")
-
-
 def test_secrets_are_printed_for_the_sender(deployed: Settings) -> None:
     assert say("secret").strip()
 

@@ -19,6 +19,7 @@ from app.dashboard.inbox import Alert, Event
 from app.dashboard.names import Names
 from app.dashboard.rulebook import Rulebook
 from data.operations import episodes
+from notifications.feeds import feed_name
 
 ANSWERS = ("Yes", "No", "Cannot say")
 
@@ -51,7 +52,7 @@ def draw(lens: Lens, who: Names, episode_id: str) -> None:
         page.section("Evidence", "What the rule saw when it last looked.")
         _evidence(alert, who, lens)
         _explained(alert, lens)
-        _links(alert)
+        _links(lens, alert)
     with right:
         _decisions(lens, alert)
         _history(lens, events)
@@ -122,6 +123,8 @@ def _moment_or_text(name: str, text: str, zone: str) -> str:
 
 def subject(alert: Alert, who: Names) -> str:
     """Return whom or what an alert is about."""
+    if alert.entity_type == "source":
+        return feed_name(alert.entity_id)
     people = []
     if alert.tutor_id or alert.entity_type == "tutor":
         people.append(who.tutor(alert.tutor_id or alert.entity_id))
@@ -130,7 +133,7 @@ def subject(alert: Alert, who: Names) -> str:
     return " and ".join(people) or f"{alert.entity_type} {wording.label(alert.entity_id)}"
 
 
-def _links(alert: Alert) -> None:
+def _links(lens: Lens, alert: Alert) -> None:
     tutor = alert.tutor_id or (alert.entity_id if alert.entity_type == "tutor" else None)
     customer = alert.customer_id or (alert.entity_id if alert.entity_type == "customer" else None)
     with st.container(horizontal=True):
@@ -138,6 +141,8 @@ def _links(alert: Alert) -> None:
             link("tutors", "Open the tutor", tutor=tutor)
         if customer:
             link("customers", "Open the customer", customer=customer)
+        if alert.entity_type == "source" and access.may(lens.person, "see_data_health"):
+            link("data_health", "Open data health")
         if alert.entity_type == "subject":
             link("supply", "Open supply", subject=alert.entity_id.split(":")[0])
 

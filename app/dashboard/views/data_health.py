@@ -1,53 +1,75 @@
-"""Data health: what is late, what was refused, and which version readers see."""
+"""Data health: how good the data is, what is late, what was refused, and which version readers see."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import polars as pl
 import streamlit as st
 
-from app.dashboard import access, actions, history, queries, stores, wording
-from app.dashboard.components import page
+from app.dashboard import access, actions, health, history, queries, stores, wording
+from app.dashboard.components import address, page, quality, quarantine
 from app.dashboard.components.board import Cell, Column, Row, Tile, table, tiles
 from app.dashboard.components.page import Lens
+from app.dashboard.palette import Tone
+from app.dashboard.rulebook import Rulebook
 
 SHOWN = 15
 
 
 def data_health() -> None:
-    """Draw the page."""
+    """Draw the page, or one cause of refusals where the address names it."""
     lens = page.begin(
-        "Data health", "What is late, what was refused, and which version do readers see?", "see_data_health"
+        "Data health",
+        "How good is the data, what is late, what was refused, and which version do readers see?",
+        "see_data_health",
     )
-    freshness = queries.source_freshness(lens)
-    quality = queries.ingestion_quality(lens)
-    quarantine = queries.quarantine(lens)
+    causes = health.quarantine(lens)
+    cause = address.value_of("cause")
+    if cause and access.may(lens.person, "mend_data"):
+        quarantine.detail(lens, causes, cause)
+        return
+    freshness = health.source_freshness(lens)
+    batches_by_day = health.ingestion_quality(lens)
     versions = history.versions(lens.person)
-    headline(freshness, quality, quarantine, versions)
+    headline(freshness, batches_by_day, causes, versions)
+    quality.draw(health.source_quality(lens), Rulebook(queries.rulebook(lens)))
     left, right = st.columns([3, 2], gap="large")
     with left:
         feeds(freshness, lens)
     with right:
+        quality.volume(health.feed_volume(lens))
+    quality.drift(health.contract_drift(lens), lens)
+    quarantine.draw(causes, lens)
+    quarantine.replays(lens)
+    batches(batches_by_day)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        sources(lens)
+    with right:
         lanes(versions)
-    batches(quality, lens)
-    refused(quarantine, lens)
-    sources(lens)
     published(lens, versions)
 
 
 def headline(
-    freshness: pl.DataFrame, quality: pl.DataFrame, quarantine: pl.DataFrame, versions: list[history.Version]
+    freshness: pl.DataFrame,
+    batches_by_day: pl.DataFrame,
+    causes: pl.DataFrame,
+    versions: list[history.Version],
 ) -> None:
-    """Answer first: late feeds, lost records, refusals, failed checks."""
-    late = freshness.filter("is_late")["kind"].to_list()
-    lost = quality.filter(~pl.col("is_conserved")).height
-    read, refused_count = int(quality["read_count"].sum() or 0), int(quality["quarantined_count"].sum() or 0)
+    """Answer first: feeds in trouble, lost records, refusals, failed checks."""
+    late = [
+        row["kind"] for row in freshness.iter_rows(named=True) if _state_of_feed(row)[1] in ("amber", "red")
+    ]
+    lost = batches_by_day.filter(~pl.col("is_conserved")).height
+    waiting = int(causes["waiting_count"].sum() or 0)
     newest = versions[0] if versions else None
     failed = newest.failed_checks if newest else ()
     checks_run = newest.checks_run if newest else None
     tiles(
         [
             Tile(
-                "Feeds late",
+                "Feeds in trouble",
                 wording.number(len(late)),
                 f"of {freshness.height}",
                 tone="amber" if late else "green",
@@ -60,11 +82,11 @@ def headline(
                 note="read = loaded + duplicate + quarantined",
             ),
             Tile(
-                "Quarantined",
-                wording.number(quarantine["record_count"].sum()),
-                "records",
-                tone="amber" if refused_count else "green",
-                note=f"{wording.percent(refused_count / read, 2) if read else wording.NOTHING} of what was read",
+                "In quarantine",
+                wording.number(waiting),
+                "records wait",
+                tone="amber" if waiting else "green",
+                note=_quarantine_note(causes),
             ),
             Tile(
                 "Checks of this version",
@@ -79,7 +101,7 @@ def headline(
 
 
 def feeds(freshness: pl.DataFrame, lens: Lens) -> None:
-    """Draw how old the newest news of each feed is."""
+    """Draw how old the newest news of each feed is, and how it stands."""
     page.section("Feeds", "Ages at the moment this version was made.")
     table(
         (
@@ -89,28 +111,49 @@ def feeds(freshness: pl.DataFrame, lens: Lens) -> None:
             Column("Newest change", right=True, tight=True),
             Column("", tight=True),
         ),
-        [
-            Row(
-                [
-                    Cell(wording.label(row["kind"]), sub=wording.label(row["source"])),
-                    Cell(_age(row["hours_since_read"])),
-                    Cell(_age(row["hours_since_loaded"])),
-                    Cell(
-                        _age(row["hours_since_change"]), sub=wording.moment(row["last_changed_at"], lens.zone)
-                    ),
-                    Cell(
-                        "Late" if row["is_late"] else "In time",
-                        chip=True,
-                        tone="amber" if row["is_late"] else "green",
-                    ),
-                ]
-            )
-            for row in freshness.iter_rows(named=True)
-        ],
+        [_feed_row(row, lens) for row in freshness.iter_rows(named=True)],
         key="health.feeds",
         label="Feeds",
         nothing="Nothing has been read yet.",
     )
+    for row in freshness.filter(pl.col("is_failing") | pl.col("is_held")).iter_rows(named=True):
+        st.caption(
+            f"{wording.label(row['kind'])}: {page.plain(row['last_reason'] or 'no reason recorded')}"
+            + (f"; tried again {wording.moment(row['next_try_at'], lens.zone)}" if row["next_try_at"] else "")
+        )
+
+
+def _feed_row(row: dict[str, Any], lens: Lens) -> Row:
+    state, tone = _state_of_feed(row)
+    return Row(
+        [
+            Cell(wording.label(row["kind"]), sub=wording.label(row["source"])),
+            Cell(_age(row["hours_since_read"])),
+            Cell(_age(row["hours_since_loaded"])),
+            Cell(_age(row["hours_since_change"]), sub=wording.moment(row["last_changed_at"], lens.zone)),
+            Cell(state, chip=True, tone=tone),
+        ]
+    )
+
+
+def _state_of_feed(row: dict[str, Any]) -> tuple[str, Tone]:
+    """Return how a feed stands in a word, the worst first."""
+    states: tuple[tuple[str, str, Tone], ...] = (
+        ("is_held", "Held", "red"),
+        ("is_failing", "Failing", "red"),
+        ("is_silent", "Silent", "amber"),
+        ("is_late", "Late", "amber"),
+        ("is_clock_off", "Clock is off", "amber"),
+        ("is_unusually_quiet", "Quieter than usual", "grey"),
+    )
+    return next(((word, tone) for column, word, tone in states if row[column]), ("In time", "green"))
+
+
+def _quarantine_note(causes: pl.DataFrame) -> str:
+    waiting = causes.filter(pl.col("waiting_count") > 0)
+    if waiting.is_empty():
+        return "nothing is held back"
+    return f"for {wording.count(waiting.height, 'cause')}, most for {waiting['field'][0] or 'no field'}"
 
 
 def lanes(versions: list[history.Version]) -> None:
@@ -139,10 +182,10 @@ def lanes(versions: list[history.Version]) -> None:
     )
 
 
-def batches(quality: pl.DataFrame, lens: Lens) -> None:
+def batches(batches_by_day: pl.DataFrame) -> None:
     """Draw what was read and what became of it."""
     page.section("Records by day", "Read = loaded + duplicate + quarantined, for every batch.")
-    rows = quality.head(SHOWN)
+    rows = batches_by_day.head(SHOWN)
     table(
         (
             Column("Day", first=True, tight=True),
@@ -181,42 +224,8 @@ def batches(quality: pl.DataFrame, lens: Lens) -> None:
         label="Records by day",
         nothing="No batch so far.",
     )
-    if quality.height > SHOWN:
-        st.caption(f"The newest {SHOWN} of {quality.height:,}.")
-
-
-def refused(quarantine: pl.DataFrame, lens: Lens) -> None:
-    """Draw what was refused, by reason."""
-    page.section(
-        "Quarantine", "What was refused and why. Values are not shown here: they can hold personal data."
-    )
-    table(
-        (
-            Column("Reason", first=True),
-            Column("Field", wide=True),
-            Column("Feed", wide=True),
-            Column("Records", right=True),
-            Column("Last seen", right=True, tight=True),
-        ),
-        [
-            Row(
-                [
-                    Cell(
-                        row["reason"] or "no reason recorded",
-                        sub=f"for example {row['example_record_id']}" if row["example_record_id"] else None,
-                    ),
-                    Cell(row["field"] or wording.NOTHING),
-                    Cell(wording.label(row["kind"]), sub=wording.label(row["source"])),
-                    Cell(wording.number(row["record_count"])),
-                    Cell(wording.moment(row["last_seen_at"], lens.zone)),
-                ]
-            )
-            for row in quarantine.head(SHOWN).iter_rows(named=True)
-        ],
-        key="health.quarantine",
-        label="Quarantine",
-        nothing="Nothing is in quarantine.",
-    )
+    if batches_by_day.height > SHOWN:
+        st.caption(f"The newest {SHOWN} of {batches_by_day.height:,}.")
 
 
 def sources(lens: Lens) -> None:

@@ -11,6 +11,7 @@ import polars as pl
 from app.mock_rails.world.days import Days, build_days
 from app.mock_rails.world.demand import build_demand
 from app.mock_rails.world.dialogues import build_dialogues
+from app.mock_rails.world.moves import build_reschedules, with_first_moves
 from app.mock_rails.world.people import build_customers, build_tutors
 from app.mock_rails.world.plan import build_plan
 from app.mock_rails.world.recipe import FUTURE_DAYS, TIME_ZONE, Recipe
@@ -20,8 +21,8 @@ from app.mock_rails.world.timeline import build_sessions
 from app.mock_rails.world.traffic import build_calls, build_campaigns, build_events, build_exposures
 from app.mock_rails.world.truth import build_truth
 
-KINDS = ("sessions", "customers", "tutors", "inbound_calls", "engagement_events")
-FORMAT = 1
+KINDS = ("sessions", "customers", "tutors", "inbound_calls", "reschedules", "engagement_events")
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def build_world(recipe: Recipe, folder: Path) -> dict[str, Any]:
         "customers": build_customers_frame(recipe, days, people, happened),
         "tutors": build_tutors_frame(recipe, days, tutors),
         "inbound_calls": build_calls(recipe, days, happened, sessions, order),
+        "reschedules": build_reschedules(recipe, sessions),
         "engagement_events": build_events(recipe, days, happened, sessions),
         "campaign_assignments": build_campaigns(recipe, days, plan),
         "experiment_exposures": build_exposures(plan, days, happened, sessions, order),
@@ -110,4 +112,9 @@ def load_world(folder: Path, *, kinds: tuple[str, ...] = KINDS) -> World:
         raise ValueError(
             f"The world in {folder} has format {card.get('format')}, this is {FORMAT}. Build it again."
         )
-    return World({kind: pl.read_parquet(folder / f"{kind}.parquet") for kind in kinds}, card, folder)
+    frames = {kind: pl.read_parquet(folder / f"{kind}.parquet") for kind in kinds}
+    if "sessions" in frames:
+        # What a session looked like between two moves is known by its moves alone.
+        moves = pl.read_parquet(folder / "reschedules.parquet")
+        frames["sessions"] = with_first_moves(frames["sessions"], moves)
+    return World(frames, card, folder)

@@ -33,6 +33,11 @@ def signup_us(recipe: Recipe, days: Days, customers: Customers) -> np.ndarray:
     return days.utc_us(inside, at) + (customers.signup_day - inside) * DAY_US
 
 
+def movers(draw: np.ndarray) -> np.ndarray:
+    """Who moves a session, by a draw from 0 to 1: nearly always the tutor."""
+    return np.where(draw < 0.982, "tutor", np.where(draw < 0.996, "student", "system"))
+
+
 def _exposed(plan: Plan, key: str, day: np.ndarray, unit: np.ndarray) -> np.ndarray:
     one = plan.experiments[key]
     return (day >= one.first_day) & (day <= one.last_day) & (one.variation[unit] == 1)
@@ -63,10 +68,7 @@ def _starts(rng: np.random.Generator, days: Days, s: Columns, signed_up: np.ndar
     cancel_room = start - np.where(moved, out["rescheduled_at"], booked)
     out["cancelled_at"] = _where(s["cancelled"], start - cancel_room * rng.uniform(0.02, 0.8, n))
     out["reschedule_count"] = np.where(moved, 1 + (rng.random(n) < 0.12), 0)
-    who = rng.random(n)
-    out["rescheduled_by"] = np.where(
-        ~moved, "", np.where(who < 0.982, "tutor", np.where(who < 0.996, "student", "system"))
-    )
+    out["rescheduled_by"] = np.where(~moved, "", movers(rng.random(n)))
 
 
 def _late_chance(days: Days, plan: Plan, tutors: Tutors, s: Columns) -> np.ndarray:

@@ -36,6 +36,11 @@ TUTOR_COMMENTS = {
     4: ("Good focus today.", "Asked the right questions."),
     5: ("Excellent session, ready for the next chapter.", "Solved the hard ones alone."),
 }
+RESCHEDULE_REASONS = {
+    "tutor": ("schedule_conflict", "illness", "family_matter", "travel", "technical_trouble"),
+    "student": ("homework_clash", "illness", "school_event", "travel"),
+    "system": ("double_booking", "platform_maintenance"),
+}
 SUMMARIES = {
     "good": "The tutor checked understanding often, praised progress and closed with a plan for {subject}.",
     "fair": "The session covered {subject}. Explanations were mostly clear, with few questions asked.",

@@ -10,10 +10,7 @@ call_versions as (select * from {{ ref('stg_marketplace__inbound_calls') }}),
 
 records as (
     select * from versions
-    qualify
-        row_number() over (
-            partition by customer_id order by updated_at desc, ingested_at desc, version_hash desc
-        ) = 1
+    qualify row_number() over (partition by customer_id order by {{ version_rank() }} desc) = 1
 ),
 
 mentions as (

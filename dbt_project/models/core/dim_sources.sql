@@ -11,6 +11,8 @@ tutors as (select * from {{ ref('stg_marketplace__tutors') }}),
 
 calls as (select * from {{ ref('stg_marketplace__inbound_calls') }}),
 
+moves as (select * from {{ ref('stg_marketplace__reschedules') }}),
+
 sessions_reported as (
     select
         source,
@@ -20,6 +22,7 @@ sessions_reported as (
         count(customer_id) > 0 as reports_customers,
         count(tutor_id) > 0 as reports_tutors,
         false as reports_calls,
+        false as reports_reschedules,
         false as reports_goals,
         false as reports_availability
     from sessions
@@ -33,6 +36,7 @@ people_reported as (
         false,
         false,
         true,
+        false,
         false,
         false,
         bool_or(len(goals) > 0),
@@ -49,6 +53,7 @@ people_reported as (
         true,
         false,
         false,
+        false,
         bool_or(len(availability) > 0)
     from tutors
     group by source
@@ -62,8 +67,22 @@ people_reported as (
         false,
         true,
         false,
+        false,
         false
     from calls
+    union all
+    select distinct
+        source,
+        false,
+        false,
+        false,
+        false,
+        false,
+        false,
+        true,
+        false,
+        false
+    from moves
 ),
 
 reported as (
@@ -81,6 +100,7 @@ origins as (
         bool_or(coalesce(reports_customers, false)) as reports_customers,
         bool_or(coalesce(reports_tutors, false)) as reports_tutors,
         bool_or(coalesce(reports_calls, false)) as reports_calls,
+        bool_or(coalesce(reports_reschedules, false)) as reports_reschedules,
         bool_or(coalesce(reports_goals, false)) as reports_goals,
         bool_or(coalesce(reports_availability, false)) as reports_availability
     from reported

@@ -8,10 +8,7 @@ session_versions as (select * from {{ ref('stg_marketplace__sessions') }}),
 
 records as (
     select * from versions
-    qualify
-        row_number() over (
-            partition by tutor_id order by updated_at desc, ingested_at desc, version_hash desc
-        ) = 1
+    qualify row_number() over (partition by tutor_id order by {{ version_rank() }} desc) = 1
 ),
 
 -- All versions count: a session that was moved or given to somebody else was once this tutor's.

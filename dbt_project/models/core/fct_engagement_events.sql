@@ -1,25 +1,51 @@
--- One row per event_id: the newest version of what a tutor or customer did in the apps.
-{{ config(materialized='view', tags=['fast']) }}
+-- One row per event_id: the newest version of what a tutor or customer did in the apps. Only changed events are
+-- rebuilt.
+{{
+    config(
+        materialized='incremental', incremental_strategy='delete+insert', unique_key='event_id',
+        tags=['fast']
+    )
+}}
 
 with
 versions as (select * from {{ ref('stg_marketplace__engagement_events') }}),
 
+versions_in_scope as (
+    select * from versions
+    {% if is_incremental() %}
+    where
+        versions.event_id in (
+            select fresh.event_id
+            from {{ ref('stg_marketplace__engagement_events') }} as fresh
+            where fresh.loaded_snapshot_id > {{ built_until(this) }}
+        )
+    {% endif %}
+),
+
+versions_ranked as (
+    select
+        *,
+        {{ version_rank() }} as version_rank
+    from versions_in_scope
+),
+
 events as (
     select
         event_id,
-        actor_type,
-        actor_id,
-        session_id,
-        source,
-        event_type,
-        occurred_at,
-        updated_at,
-        ingested_at
-    from versions
-    qualify
-        row_number() over (
-            partition by event_id order by updated_at desc, ingested_at desc, version_hash desc
-        ) = 1
+        arg_max(actor_type, version_rank) as actor_type,
+        arg_max(actor_id, version_rank) as actor_id,
+        arg_max_null(session_id, version_rank) as session_id,
+        arg_max(source, version_rank) as source,
+        arg_max(event_type, version_rank) as event_type,
+        max(loaded_snapshot_id)::bigint as loaded_snapshot_id,
+        arg_max({{ business_date('occurred_at') }}, version_rank) as event_date,
+        min({{ business_date('occurred_at') }}) as first_told_date,
+        max({{ business_date('occurred_at') }}) as last_told_date,
+        arg_max(occurred_at, version_rank) as occurred_at,
+        arg_max(updated_at, version_rank) as updated_at,
+        max(ingested_at) as ingested_at
+    from versions_ranked
+    group by event_id
 )
 
 select * from events

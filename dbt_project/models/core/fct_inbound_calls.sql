@@ -21,18 +21,25 @@ versions_in_scope as (
     {% endif %}
 ),
 
+versions_ranked as (
+    select
+        *,
+        {{ version_rank() }} as version_rank
+    from versions_in_scope
+),
+
 calls as (
     select
         call_id,
-        arg_max_null(customer_id, (updated_at, ingested_at, version_hash)) as customer_id,
-        arg_max(reason_code, (updated_at, ingested_at, version_hash)) as reason_code,
-        arg_max_null(source, (updated_at, ingested_at, version_hash)) as source,
+        arg_max_null(customer_id, version_rank) as customer_id,
+        arg_max(reason_code, version_rank) as reason_code,
+        arg_max(source, version_rank) as source,
         max(loaded_snapshot_id)::bigint as loaded_snapshot_id,
-        arg_max_null({{ business_date('called_at') }}, (updated_at, ingested_at, version_hash)) as call_date,
-        arg_max_null(called_at, (updated_at, ingested_at, version_hash)) as called_at,
-        max(updated_at) as updated_at,
+        arg_max({{ business_date('called_at') }}, version_rank) as call_date,
+        arg_max(called_at, version_rank) as called_at,
+        arg_max(updated_at, version_rank) as updated_at,
         max(ingested_at) as ingested_at
-    from versions_in_scope
+    from versions_ranked
     group by call_id
 )
 

@@ -28,27 +28,20 @@ weekly_slots as (
 ),
 
 -- A slot that ends at or before its start runs past midnight.
-slots as (
+slots_shown as (
     select
         weekly_slots.tutor_id,
-        (
-            (days.date + to_minutes({{ minutes_of_day('weekly_slots.start_time') }}))
-            at time zone weekly_slots.time_zone at time zone 'UTC'
-        ) as starts_at,
-        (
-            (
-                days.date
-                + to_minutes(
+        weekly_slots.time_zone,
+        days.date + to_minutes({{ minutes_of_day('weekly_slots.start_time') }}) as start_shown,
+        days.date + to_minutes(
+            {{ minutes_of_day('weekly_slots.end_time') }}
+            + case
+                when
                     {{ minutes_of_day('weekly_slots.end_time') }}
-                    + case
-                        when
-                            {{ minutes_of_day('weekly_slots.end_time') }}
-                            <= {{ minutes_of_day('weekly_slots.start_time') }} then 1440
-                        else 0
-                    end
-                )
-            ) at time zone weekly_slots.time_zone at time zone 'UTC'
-        ) as ends_at
+                    <= {{ minutes_of_day('weekly_slots.start_time') }} then 1440
+                else 0
+            end
+        ) as end_shown
     from weekly_slots
     inner join days on weekly_slots.weekday = isodow(days.date) - 1
     where
@@ -58,6 +51,15 @@ slots as (
             )
         )
         = 0
+),
+
+-- From when the tutor's clock first shows the start, or has jumped past it, to when it does so with the end.
+slots as (
+    select
+        tutor_id,
+        {{ first_shown('start_shown', 'time_zone') }} as starts_at,
+        {{ first_shown('end_shown', 'time_zone') }} as ends_at
+    from slots_shown
 ),
 
 -- Overlapping slots are one tutor: they are joined before hours are counted.

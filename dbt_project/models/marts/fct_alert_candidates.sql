@@ -22,6 +22,11 @@ calls as (select * from {{ ref('fct_inbound_calls') }}),
 
 supply_demand as (select * from {{ ref('fct_supply_demand') }}),
 
+feed_alerts as (
+    select * from {{ ref('fct_feed_alerts') }}
+    where as_of_date between {{ as_of_from() }} and {{ as_of_to() }}
+),
+
 event_candidates as (
     select
         flags.rule_code,
@@ -300,6 +305,8 @@ all_candidates as (
     select * from call_candidates
     union all
     select * from shortage_candidates
+    union all
+    select * from feed_alerts
 ),
 
 candidates as (

@@ -18,7 +18,11 @@ quality as (
         sum(loaded_count)::bigint as loaded_count,
         sum(duplicate_count)::bigint as duplicate_count,
         sum(quarantined_count)::bigint as quarantined_count,
-        round(sum(quarantined_count) / nullif(sum(read_count), 0), 6)::double as quarantined_rate,
+        coalesce(sum(read_count) filter (where is_replay), 0)::bigint as replayed_count,
+        round(
+            sum(quarantined_count) filter (where not is_replay)
+            / nullif(sum(read_count) filter (where not is_replay), 0), 6
+        )::double as quarantined_rate,
         bool_and(read_count = loaded_count + duplicate_count + quarantined_count) as is_conserved,
         max(finished_at) as last_finished_at
     from batches

@@ -53,7 +53,19 @@
     'feed_limits': {
         'entry': "kind",
         'attributes': [
-            'kind', 'late_after_hours', 'silent_after_hours', 'description',
+            'kind', 'late_after_hours', 'silent_after_hours', 'clock_tolerance_minutes', 'description',
+        ],
+    },
+    'quality_weights': {
+        'entry': "component",
+        'attributes': [
+            'component', 'position', 'weight', 'unit', 'description',
+        ],
+    },
+    'quality_limits': {
+        'entry': "limit_name",
+        'attributes': [
+            'limit_name', 'value', 'unit', 'description',
         ],
     },
     'kpi_targets': {
@@ -75,7 +87,8 @@
     'calls_window_days', 'rating_window_days', 'subject_share_window_days', 'duration_window_days',
     'first_session_window_days', 'activity_history_days', 'baseline_weeks', 'supply_horizon_days',
     'demand_history_days', 'alert_lookback_days', 'score_staleness_days', 'accuracy_lookback_days',
-    'quality_window_days',
+    'quality_window_days', 'quality_history_days', 'drift_told_days', 'volume_history_weeks',
+    'feed_rhythm_window_days', 'feed_rhythm_gaps_min',
 ] %}
 
 with

@@ -1,11 +1,24 @@
--- One row per source and kind: how old the newest news of a feed is at the instant of the run. Only a feed that is
--- pulled can be late or silent: messages and imports come when they come.
+-- One row per source and kind: how old the newest news of a feed is at the instant of the run, and how its last try
+-- went. Only a feed that is pulled can be late, silent or failing: messages and imports come when they come. What
+-- counts is the age, by the rulebook; the feed's own rhythm only says what is unusual.
 {{ config(materialized='incremental', incremental_strategy='replace_all', tags=['fast']) }}
 
 with
-batches as (select * from {{ ref('stg_quality__ingestion_batches') }} where finished_at <= {{ as_of_at() }}),
+batches as (
+    select * from {{ ref('stg_quality__ingestion_batches') }}
+    -- A replay of the quarantine is no news of its source.
+    where finished_at <= {{ as_of_at() }} and is_replay is distinct from true
+),
 
-cursors as (select * from {{ ref('stg_quality__pull_cursors') }} where saved_at <= {{ as_of_at() }}),
+cursors as (
+    select * from {{ ref('stg_quality__pull_cursors') }}
+    where saved_at <= {{ as_of_at() }}
+),
+
+attempts as (
+    select * from {{ ref('stg_quality__pull_attempts') }}
+    where finished_at <= {{ as_of_at() }}
+),
 
 limits as (select * from {{ ref('feed_limits') }}),
 
@@ -42,6 +55,13 @@ changes as (
     union all
     select
         source,
+        'reschedules' as kind,
+        max(updated_at) as last_changed_at
+    from {{ ref('fct_reschedules') }}
+    group by source
+    union all
+    select
+        source,
         'engagement_events' as kind,
         max(updated_at) as last_changed_at
     from {{ ref('fct_engagement_events') }}
@@ -52,11 +72,33 @@ ingests as (
     select
         source,
         kind,
-        max(finished_at) as last_read_at,
+        min(finished_at) as first_batch_at,
+        max(finished_at) as last_batch_at,
         max(finished_at) filter (where loaded_count > 0) as last_loaded_at,
         arg_max(as_of_date, (finished_at, as_of_date)) as last_as_of_date
     from batches
     group by source, kind
+),
+
+-- A good try that found nothing new leaves no batch, and was a read all the same.
+tries as (
+    select
+        source,
+        kind,
+        min(started_at) as first_tried_at,
+        max(finished_at) filter (where outcome = 'ok') as last_good_at,
+        arg_max(source_ahead_seconds, (finished_at, attempt_id)) as source_ahead_seconds
+    from attempts
+    group by source, kind
+),
+
+newest_tries as (
+    select *
+    from attempts
+    qualify
+        row_number() over (
+            partition by source, kind order by started_at desc, finished_at desc, attempt_id desc
+        ) = 1
 ),
 
 cursors_newest as (
@@ -68,39 +110,123 @@ cursors_newest as (
     group by source, kind
 ),
 
-freshness as (
+-- Batches of one pull are one piece of news.
+arrivals as (
+    select distinct
+        source,
+        kind,
+        date_trunc('minute', finished_at) as arrived_at
+    from batches
+    where
+        loaded_count > 0
+        and finished_at > {{ as_of_at() }} - interval {{ var('feed_rhythm_window_days') }} day
+),
+
+gaps as (
     select
-        ingests.source,
-        ingests.kind,
-        {{ as_of_to() }} as as_of_date,
-        round(
-            date_diff('second', ingests.last_read_at, {{ as_of_at() }}) / 3600.0, 6
-        )::double as hours_since_read,
-        round(
-            date_diff('second', ingests.last_loaded_at, {{ as_of_at() }}) / 3600.0, 6
-        )::double as hours_since_loaded,
-        round(date_diff('second', changes.last_changed_at, {{ as_of_at() }}) / 3600.0, 6)::double
-            as hours_since_change,
+        source,
+        kind,
+        date_diff('second', lag(arrived_at) over (partition by source, kind order by arrived_at), arrived_at)
+        / 3600.0 as gap_hours
+    from arrivals
+),
+
+rhythms as (
+    select
+        source,
+        kind,
+        round(median(gap_hours), 6)::double as usual_gap_hours,
+        round(quantile_cont(gap_hours, 0.99), 6)::double as long_gap_hours
+    from gaps
+    where gap_hours is not null
+    group by source, kind
+    having count(*) >= {{ var('feed_rhythm_gaps_min') }}
+),
+
+feeds as (
+    select
+        source,
+        kind
+    from ingests
+    union distinct
+    select
+        source,
+        kind
+    from tries
+),
+
+known as (
+    select
+        feeds.source,
+        feeds.kind,
+        feeds.source = 'rails.pull' as is_pulled,
         ingests.last_as_of_date,
         changes.last_changed_at,
-        ingests.last_read_at,
+        greatest(ingests.last_batch_at, tries.last_good_at) as last_read_at,
         ingests.last_loaded_at,
-        cursors_newest.cursor_at
-    from ingests
-    left join changes on ingests.source = changes.source and ingests.kind = changes.kind
-    left join cursors_newest on ingests.source = cursors_newest.source and ingests.kind = cursors_newest.kind
+        least(ingests.first_batch_at, tries.first_tried_at) as first_met_at,
+        cursors_newest.cursor_at,
+        rhythms.usual_gap_hours,
+        rhythms.long_gap_hours,
+        newest_tries.outcome as last_outcome,
+        newest_tries.reason as last_reason,
+        tries.source_ahead_seconds,
+        newest_tries.finished_at as last_tried_at,
+        newest_tries.next_try_at
+    from feeds
+    left join ingests on feeds.source = ingests.source and feeds.kind = ingests.kind
+    left join changes on feeds.source = changes.source and feeds.kind = changes.kind
+    left join tries on feeds.source = tries.source and feeds.kind = tries.kind
+    left join newest_tries on feeds.source = newest_tries.source and feeds.kind = newest_tries.kind
+    left join cursors_newest on feeds.source = cursors_newest.source and feeds.kind = cursors_newest.kind
+    left join rhythms on feeds.source = rhythms.source and feeds.kind = rhythms.kind
+),
+
+aged as (
+    select
+        *,
+        -- A feed that never brought anything is as old as our acquaintance with it.
+        {{ hours_until_now('coalesce(last_read_at, first_met_at)') }} as hours_without_read,
+        {{ hours_until_now('coalesce(last_loaded_at, first_met_at)') }} as hours_without_news,
+        {{ hours_until_now('last_read_at') }} as hours_since_read,
+        {{ hours_until_now('last_loaded_at') }} as hours_since_loaded,
+        {{ hours_until_now('last_changed_at') }} as hours_since_change
+    from known
 ),
 
 judged as (
     select
-        freshness.*,
-        freshness.source = 'rails.pull'
-        and coalesce(freshness.hours_since_read > limits.late_after_hours, false) as is_late,
-        freshness.source = 'rails.pull'
-        and limits.silent_after_hours is not null
-        and coalesce(freshness.hours_since_loaded > limits.silent_after_hours, true) as is_silent
-    from freshness
-    left join limits on freshness.kind = limits.kind
+        aged.source,
+        aged.kind,
+        {{ as_of_to() }} as as_of_date,
+        aged.hours_since_read,
+        aged.hours_since_loaded,
+        aged.hours_since_change,
+        aged.usual_gap_hours,
+        aged.long_gap_hours,
+        aged.last_outcome,
+        aged.last_reason,
+        aged.source_ahead_seconds,
+        aged.last_as_of_date,
+        aged.last_changed_at,
+        aged.last_read_at,
+        aged.last_loaded_at,
+        aged.last_tried_at,
+        aged.next_try_at,
+        aged.cursor_at,
+        coalesce(aged.is_pulled and aged.hours_without_read > limits.late_after_hours, false) as is_late,
+        coalesce(aged.is_pulled and aged.hours_without_news > limits.silent_after_hours, false) as is_silent,
+        coalesce(aged.last_outcome in ('permanent', 'held'), false) as is_held,
+        coalesce(
+            aged.last_outcome in ('permanent', 'held')
+            or (aged.last_outcome <> 'ok' and aged.hours_without_read > limits.late_after_hours),
+            false
+        ) as is_failing,
+        coalesce(aged.is_pulled and aged.hours_since_loaded > aged.long_gap_hours, false)
+            as is_unusually_quiet,
+        coalesce(abs(aged.source_ahead_seconds) > 60 * limits.clock_tolerance_minutes, false) as is_clock_off
+    from aged
+    left join limits on aged.kind = limits.kind
 )
 
 select * from judged

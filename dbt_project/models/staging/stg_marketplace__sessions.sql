@@ -5,6 +5,7 @@ source as (
         *,
         snapshot_id as loaded_snapshot_id
     from {{ source('raw_marketplace', 'sessions') }}
+    {{ known_then() }}
 ),
 
 versions as (

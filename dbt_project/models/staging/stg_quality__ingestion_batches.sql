@@ -2,6 +2,8 @@
 with
 source as (select * from {{ source('raw_quality', 'ingestion_batches') }}),
 
+replays as (select * from {{ source('raw_quality', 'replays') }}),
+
 batches as (
     select
         batch_id,
@@ -11,6 +13,7 @@ batches as (
         loaded_count,
         duplicate_count,
         quarantined_count,
+        batch_id in (select replays.batch_id from replays) as is_replay,
         as_of_date,
         started_at,
         finished_at

@@ -232,51 +232,133 @@ def quality(when: Day) -> list[Row]:
             "loaded_count": 450,
             "duplicate_count": 46 if kind == "sessions" else 50,
             "quarantined_count": 4 if kind == "sessions" else 0,
+            "replayed_count": 0,
             "quarantined_rate": 0.008 if kind == "sessions" else 0.0,
             "is_conserved": True,
             "last_finished_at": (when.now - timedelta(days=back)).replace(tzinfo=None),
         }
         for back in range(8)
-        for source, kind in (
-            ("rails.pull", "sessions"),
-            ("rails.webhook", "sessions"),
-            ("rails.pull", "customers"),
-            ("rails.pull", "tutors"),
-            ("rails.pull", "inbound_calls"),
-        )
+        for source, kind in FEEDS
     ]
+
+
+FEEDS = (
+    ("rails.pull", "sessions"),
+    ("rails.webhook", "sessions"),
+    ("rails.pull", "customers"),
+    ("rails.pull", "tutors"),
+    ("rails.pull", "inbound_calls"),
+)
+REFUSED = (
+    ("student_rating", "Input should be less than or equal to 5", 21),
+    ("updated_at", "has no time zone", 9),
+    ("status", "Input should be 'scheduled', 'finished' or 'cancelled'", 2),
+)
 
 
 def quarantine(when: Day) -> list[Row]:
     at = (when.now - timedelta(hours=30)).replace(tzinfo=None)
-    lines = (
-        ("student_rating", "Input should be less than or equal to 5", 21),
-        ("updated_at", "has no time zone", 9),
-        ("status", "Input should be 'scheduled', 'finished' or 'cancelled'", 2),
-    )
     return [
         {
             "source": "rails.pull",
             "kind": "sessions",
             "field": field,
             "reason": reason,
-            "record_count": count,
-            "example_record_id": f"s-{count}",
+            "waiting_count": count,
+            "settled_count": 3 if field == "status" else 0,
+            "sighting_count": 2 * count,
+            "affected_day_count": 1,
+            "example_record_id": f"{field}-000",
             "first_seen_at": at,
-            "last_seen_at": at,
+            "last_seen_at": at + timedelta(hours=20),
         }
-        for field, reason, count in lines
+        for field, reason, count in REFUSED
+    ]
+
+
+def source_quality(when: Day) -> list[Row]:
+    rows = []
+    for place, (source, kind) in enumerate(FEEDS):
+        for back in range(29):
+            dip = 22.0 if (place, back) == (0, 0) else 0.0
+            score = round(98.5 - place - (back * 7 + place) % 5 / 3 - dip, 2)
+            rows.append(
+                {
+                    "source": source,
+                    "kind": kind,
+                    "as_of_date": when.today - timedelta(days=back),
+                    "score": score,
+                    "usual_score": 97.4 - place if back < 21 else None,
+                    "score_change": round(score - 97.4 + place, 2) if back < 21 else None,
+                    "validity_rate": 0.992 - dip / 50,
+                    "completeness_rate": 0.998 if back < 21 else None,
+                    "references_rate": 0.981 if kind != "tutors" else None,
+                    "punctuality_rate": 0.996 if source == "rails.pull" else None,
+                    "read_count": 500,
+                    "quarantined_count": 4,
+                    "named_count": 900,
+                    "unknown_count": 17,
+                    "try_count": 288,
+                    "not_scored_reason": None,
+                    "is_refusing_much": False,
+                }
+            )
+    return rows
+
+
+def contract_drift(when: Day) -> list[Row]:
+    at = (when.now - timedelta(hours=5)).replace(tzinfo=None)
+    lines = (
+        ("stars", "new", "number", None, 0.38, 0.0, False),
+        ("student_rating", "gone", None, "number", 0.0, 0.61, True),
+        ("reschedule_count", "retyped", "text", "number", 0.97, 0.0, True),
+    )
+    return [
+        {
+            "source": "rails.pull",
+            "kind": "sessions",
+            "field": field,
+            "change": change,
+            "value_type": now,
+            "usual_value_type": before,
+            "share": share,
+            "usual_share": usual,
+            "is_understood": is_understood,
+            "last_batch_id": "b-1",
+            "since_at": at,
+            "last_batch_at": at + timedelta(hours=4),
+        }
+        for field, change, now, before, share, usual, is_understood in lines
+    ]
+
+
+def feed_volume(when: Day) -> list[Row]:
+    lines: tuple[tuple[int, float | None, bool | None], ...] = (
+        (1240, 1300.0, False),
+        (210, 640.0, True),
+        (14, 12.0, False),
+        (2, None, None),
+        (61, 22.0, True),
+    )
+    return [
+        {
+            "source": source,
+            "kind": kind,
+            "as_of_date": when.today,
+            "record_count": count,
+            "week_count": 8 if usual is not None else 2,
+            "usual_count": usual,
+            "low_count": usual * 0.6 if usual is not None else None,
+            "high_count": usual * 1.4 if usual is not None else None,
+            "is_unusual": is_unusual,
+        }
+        for (source, kind), (count, usual, is_unusual) in zip(FEEDS, lines, strict=True)
     ]
 
 
 def freshness(when: Day) -> list[Row]:
-    lines = (
-        ("rails.pull", "sessions", 0.06, 0.06),
-        ("rails.webhook", "sessions", 0.02, 0.02),
-        ("rails.pull", "customers", 0.7, 3.0),
-        ("rails.pull", "tutors", 9.2, 30.0),
-        ("rails.pull", "inbound_calls", 0.2, 1.4),
-    )
+    ages = ((0.06, 0.06), (0.02, 0.02), (0.7, 3.0), (9.2, 30.0), (0.2, 1.4))
+    held = ("rails.pull", "inbound_calls")
     return [
         {
             "source": source,
@@ -289,9 +371,17 @@ def freshness(when: Day) -> list[Row]:
             "last_changed_at": (when.now - timedelta(hours=loaded)).replace(tzinfo=None),
             "last_read_at": (when.now - timedelta(hours=read)).replace(tzinfo=None),
             "last_loaded_at": (when.now - timedelta(hours=loaded)).replace(tzinfo=None),
+            "last_reason": "/api/v1/inbound_calls: answered 403" if (source, kind) == held else None,
+            "next_try_at": (when.now + timedelta(hours=20)).replace(tzinfo=None)
+            if (source, kind) == held
+            else None,
             "cursor_at": None,
             "is_late": (source, kind) == ("rails.pull", "tutors"),
             "is_silent": False,
+            "is_held": (source, kind) == held,
+            "is_failing": (source, kind) == held,
+            "is_unusually_quiet": (source, kind) == ("rails.pull", "customers"),
+            "is_clock_off": False,
         }
-        for source, kind, read, loaded in lines
+        for (source, kind), (read, loaded) in zip(FEEDS, ages, strict=True)
     ]

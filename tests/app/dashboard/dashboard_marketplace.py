@@ -50,6 +50,9 @@ class Marketplace:
             "marts.rpt_recommendations": dashboard_days.recommendations(day),
             "marts.rpt_ingestion_quality": dashboard_days.quality(day),
             "marts.rpt_quarantine": dashboard_days.quarantine(day),
+            "marts.rpt_source_quality": dashboard_days.source_quality(day),
+            "marts.rpt_contract_drift": dashboard_days.contract_drift(day),
+            "marts.rpt_feed_volume": dashboard_days.feed_volume(day),
             "marts.rpt_source_freshness": dashboard_days.freshness(day),
         }
 

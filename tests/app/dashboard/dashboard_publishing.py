@@ -9,9 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import dashboard_tables
+from dashboard_days import REFUSED
 from dashboard_marketplace import COACHED, Marketplace
 
-from data.lake.writer import open_writer
+from data.lake.intake import Arrival, take_in
+from data.lake.writer import LakeWriter, open_writer
 from data.operations import episodes, observe, publications, roster, users
 from data.operations.store import Operations, open_operations
 from data.operations.tables import Role
@@ -108,6 +110,7 @@ def publish_marketplace(
     with open_writer(settings) as writer:
         if names:
             dashboard_tables.write_personal(writer, marketplace.personal())
+            refuse_some(writer, now)
         chosen = marketplace.frames(settings) if frames is None else frames
         snapshot = dashboard_tables.build(writer, settings, chosen)
     with operations.session() as session:
@@ -120,6 +123,30 @@ def publish_marketplace(
             now=now - timedelta(minutes=3),
         )
     return operations
+
+
+def refuse_some(writer: LakeWriter, now: datetime) -> None:
+    """Let sessions be refused as marts.rpt_quarantine of the test marketplace tells it."""
+    broken: dict[str, Any] = {
+        "student_rating": {
+            "student_feedback": {"rating": 6, "description": "<b>Too fast</b>, said Ada Archer"}
+        },
+        "updated_at": {"updated_at": "2026-03-01T11:00:00"},
+        "status": {"status": "done"},
+    }
+    records = [
+        {
+            "session_id": f"{field}-{number:03d}",
+            "status": "finished",
+            "scheduled_start_at": "2026-03-01T10:00:00Z",
+            "updated_at": "2026-03-01T11:00:00Z",
+        }
+        | broken[field]
+        for field, _, count in REFUSED
+        for number in range(count)
+    ]
+    at = now - timedelta(hours=30)
+    take_in(writer, "sessions", records, Arrival("rails.pull", at, at.date()))
 
 
 def open_alerts(operations: Operations, now: datetime) -> None:

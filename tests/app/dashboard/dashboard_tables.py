@@ -52,6 +52,8 @@ def rulebook_rows(settings: Settings) -> list[Row]:
         "score_parameters": ("parameter",),
         "forecast_limits": ("limit_name",),
         "kpi_targets": ("kpi",),
+        "quality_weights": ("component",),
+        "quality_limits": ("limit_name",),
         "alert_rules": ("rule_code",),
     }
     rows = [

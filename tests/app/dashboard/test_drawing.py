@@ -14,7 +14,7 @@ import dashboard_tables
 import polars as pl
 import pytest
 
-from app.dashboard import advice, charts, queries, wording
+from app.dashboard import advice, charts, health, queries, wording
 from app.dashboard.components import export, page, score, shortages
 from app.dashboard.palette import palette, tone_of
 from app.dashboard.rulebook import Rulebook
@@ -180,15 +180,17 @@ def test_every_severity_and_status_has_a_tone() -> None:
     ]  # fmt: skip
 
 
-SOURCE = Path(queries.__file__).read_text(encoding="utf-8")
+SOURCES = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in (queries, health)]
 
 
 def test_every_question_asks_for_contracted_columns_of_one_relation() -> None:
     contracts = dashboard_tables.contracts(Settings())
     constants = {"SESSION_COLUMNS": queries.SESSION_COLUMNS, "TUTOR_COLUMNS": queries.TUTOR_COLUMNS,
                  "SCORE_COLUMNS": queries.SCORE_COLUMNS}  # fmt: skip
-    asked = re.findall(r'_rows\(\s*lens,\s*"\w+",\s*"([\w.]+)",\s*((?:f?"[^"]*"\s*)+|\w+),', SOURCE)
-    assert len(asked) >= 20
+    asked = re.findall(
+        r'rows_of\(\s*lens,\s*"\w+",\s*"([\w.]+)",\s*((?:f?"[^"]*"\s*)+|\w+),', "".join(SOURCES)
+    )
+    assert len(asked) >= 26
     for relation, text in asked:
         said = constants.get(text.strip()) or "".join(re.findall(r'"([^"]*)"', text))
         said = said.replace("{SCORE_COLUMNS}", queries.SCORE_COLUMNS).replace("distinct ", "")
@@ -197,4 +199,6 @@ def test_every_question_asks_for_contracted_columns_of_one_relation() -> None:
 
 
 def test_no_question_joins_or_groups() -> None:
-    assert not re.search(r"\bjoin\b\s+\w+\.|\bgroup by\b", SOURCE.split('"""', 2)[2], flags=re.IGNORECASE)
+    for source in SOURCES:
+        code = source.split('"""', 2)[2]
+        assert not re.search(r"\bjoin\b\s+\w+\.|\bgroup by\b", code, flags=re.IGNORECASE)

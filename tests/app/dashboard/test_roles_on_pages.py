@@ -11,7 +11,7 @@ from conftest import PAGES, House, View, boards, words
 from dashboard_marketplace import COACHED
 from dashboard_publishing import open_one
 
-from app.dashboard import access, actions, inbox, queries, stores
+from app.dashboard import access, actions, health, inbox, queries, stores
 from app.dashboard.components.page import Lens
 from app.dashboard.names import names
 from data.operations import episodes, users
@@ -112,7 +112,7 @@ def test_a_coach_cannot_open_a_stranger_by_address(at_home: House, view: View) -
 
 def test_a_role_is_asked_at_every_question(at_home: House) -> None:
     with pytest.raises(access.AccessDenied):
-        queries.source_freshness(lens_of(at_home, "viewer"))
+        health.source_freshness(lens_of(at_home, "viewer"))
     with pytest.raises(access.AccessDenied):
         queries.supply_demand(lens_of(at_home, "coach"))
 

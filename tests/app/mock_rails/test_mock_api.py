@@ -31,11 +31,13 @@ FIELDS = {
     "tutors": {"tutor_id", "name", "email", "hired_at", "time_zone", "active", "subjects", "availability",
                "leave", "updated_at"},
     "inbound_calls": {"call_id", "customer_id", "call_date", "reason_code", "updated_at"},
+    "reschedules": {"reschedule_id", "session_id", "tutor_id", "student_id", "rescheduled_by", "reason",
+                    "original_start_time", "new_start_time", "rescheduled_at", "updated_at"},
     "engagement_events": {"event_id", "actor_type", "actor_id", "event_type", "occurred_at", "session_id",
                           "updated_at"},
 }  # fmt: skip
 IDS = {"sessions": "session_id", "customers": "customer_id", "tutors": "tutor_id", "inbound_calls": "call_id",
-       "engagement_events": "event_id"}  # fmt: skip
+       "reschedules": "reschedule_id", "engagement_events": "event_id"}  # fmt: skip
 
 
 def links(header: str) -> dict[str, str]:
@@ -136,12 +138,17 @@ def test_links_keep_the_other_parameters(client_at: Client) -> None:
     assert parse_qs(urlsplit(found["prev"]).query)["page"] == ["1"]
 
 
-def test_updated_since_includes_its_own_instant(client_at: Client) -> None:
+@pytest.mark.parametrize("kind", ["sessions", "reschedules"])
+def test_updated_since_includes_its_own_instant(client_at: Client, kind: str) -> None:
     client = client_at()
-    everything = client.get("/api/v1/sessions?per_page=500").json()["sessions"]
-    border = everything[100]["updated_at"]
-    later = client.get("/api/v1/sessions", params={"updated_since": border, "per_page": 1}).json()["sessions"]
-    assert later[0]["session_id"] == everything[100]["session_id"]
+    everything = client.get(f"/api/v1/{kind}?per_page=500").json()[kind]
+    border = everything[20]["updated_at"]
+    later = client.get(f"/api/v1/{kind}", params={"updated_since": border, "per_page": 1}).json()[kind]
+    assert later[0][IDS[kind]] == everything[20][IDS[kind]]
+
+
+def test_nothing_was_updated_after_now(client_at: Client) -> None:
+    client = client_at()
     ahead = (UNTIL + timedelta(days=1)).isoformat()
     answer = client.get("/api/v1/sessions", params={"updated_since": ahead})
     assert answer.json() == {"sessions": []}

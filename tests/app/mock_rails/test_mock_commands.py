@@ -21,7 +21,7 @@ from app.mock_rails.plots import draw
 from app.mock_rails.world.build import KINDS, World
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-IDS = ("session_id", "customer_id", "tutor_id", "call_id", "event_id")
+IDS = ("session_id", "customer_id", "tutor_id", "call_id", "reschedule_id", "event_id")
 
 
 def test_build_writes_a_complete_world(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,7 +123,7 @@ def test_send_fires_signed_repeated_and_forged_webhooks(capsys: pytest.CaptureFi
 def test_the_pictures_are_small_and_say_true_things(demo_folder: Path, tmp_path: Path) -> None:
     page = draw(demo_folder, out=tmp_path / "world", page=tmp_path / "world.md")
     pictures = sorted((tmp_path / "world").glob("*.png"))
-    assert len(pictures) == 6
+    assert len(pictures) == 7
     assert all(picture.stat().st_size < 80_000 for picture in pictures)
     assert all(f"world/{picture.name}" in page.read_text() for picture in pictures)
 

@@ -71,6 +71,24 @@ def test_a_rescheduled_session_shows_its_old_time_until_it_is_moved(demo: World)
     assert after["status"] == "scheduled"
 
 
+def test_a_session_moved_twice_shows_each_of_its_times_in_turn(demo: World) -> None:
+    row = a_session(demo, pl.col("first_moved_at").is_not_null())
+    states = [
+        seen(demo, row["session_id"], at)
+        for at in (row["first_moved_at"] - SECOND, row["first_moved_at"], row["rescheduled_at"])
+    ]
+    starts = [row["original_start_at"], row["interim_start_at"], row["start_at"]]
+    for state, start, count in zip(states, starts, (0, 1, 2), strict=True):
+        assert state is not None
+        assert datetime.fromisoformat(state["session_start_time"]) == start
+        assert state["reschedule_count"] == count
+        assert state["was_rescheduled"] == (count > 0)
+    between = states[1]
+    assert between is not None
+    assert between["rescheduled_by"] == row["first_moved_by"]
+    assert datetime.fromisoformat(between["updated_at"]) == row["first_moved_at"]
+
+
 def test_a_missing_tutor_is_a_finished_session_without_a_join(demo: World) -> None:
     row = a_session(demo, pl.col("tutor_join_at").is_null(), pl.col("finished_at").is_not_null())
     state = seen(demo, row["session_id"], row["finished_at"])

@@ -1,4 +1,4 @@
-"""The mock announces finished sessions: signed, retried, never twice under two names."""
+"""The mock announces what happens: signed, retried, never twice under two names."""
 
 import asyncio
 import json
@@ -10,8 +10,9 @@ from standardwebhooks import Webhook
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from app.mock_rails import by_hand
+from app.mock_rails.announcements import ANNOUNCEMENTS, Announcements, Message
 from app.mock_rails.clock import Clock
-from app.mock_rails.webhooks import RETRY_SECONDS, Herald, Message
+from app.mock_rails.webhooks import RETRY_SECONDS, Herald
 from app.mock_rails.world.build import World
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -39,37 +40,11 @@ class Receiver:
 
 def herald(world: World, receiver: Receiver) -> Herald:
     client = httpx.AsyncClient(transport=httpx.MockTransport(receiver))
-    return Herald(
-        world.frames["sessions"], clock=Clock(), url=URL, secret=SECRET, client=client, sleep=receiver.sleep
-    )
+    return Herald(world.frames, clock=Clock(), url=URL, secret=SECRET, client=client, sleep=receiver.sleep)
 
 
 def due_today(world: World) -> list[Message]:
-    return herald(world, Receiver()).due(world.anchor - timedelta(days=1), world.anchor)
-
-
-def test_what_is_due_is_every_end_and_every_late_note_once(tiny: World) -> None:
-    messages = due_today(tiny)
-    bodies = [json.loads(message.body) for message in messages]
-    assert {body["type"] for body in bodies} == {"session.completed", "session.updated"}
-    assert len({message.message_id for message in messages}) == len(messages)
-    times = [message.occurred_at for message in messages]
-    assert times == sorted(times)
-    completed = [body["data"]["session_id"] for body in bodies if body["type"] == "session.completed"]
-    ended = (
-        tiny.frames["sessions"]["finished_at"].is_between(tiny.anchor - timedelta(days=1), tiny.anchor).sum()
-    )
-    assert len(completed) == ended
-    for body in bodies:
-        assert body["data"]["status"] == "finished"
-        assert body["data"]["updated_at"] == body["timestamp"]
-
-
-def test_two_windows_in_a_row_lose_and_repeat_nothing(tiny: World) -> None:
-    one = herald(tiny, Receiver())
-    start, end = tiny.anchor - timedelta(days=2), tiny.anchor
-    middle = due_today(tiny)[0].occurred_at
-    assert one.due(start, end) == one.due(start, middle) + one.due(middle, end)
+    return Announcements(world.frames).due(world.anchor - timedelta(days=1), world.anchor)
 
 
 def test_a_delivery_verifies_with_the_shared_secret(tiny: World) -> None:
@@ -121,7 +96,7 @@ def test_the_herald_announces_what_happened_while_the_clock_moved(tiny: World) -
                 raise asyncio.CancelledError
 
         client = httpx.AsyncClient(transport=httpx.MockTransport(receiver))
-        one = Herald(tiny.frames["sessions"], clock=clock, url=URL, secret=SECRET, client=client, sleep=tick)
+        one = Herald(tiny.frames, clock=clock, url=URL, secret=SECRET, client=client, sleep=tick)
         with pytest.raises(asyncio.CancelledError):
             await one.run()
 
@@ -133,18 +108,31 @@ def test_the_herald_announces_what_happened_while_the_clock_moved(tiny: World) -
 
 def test_a_malformed_secret_stops_the_start(tiny: World) -> None:
     with pytest.raises(Exception, match=r".+"):
-        Herald(tiny.frames["sessions"], clock=Clock(), url=URL, secret="whsec_not base64!")
+        Herald(tiny.frames, clock=Clock(), url=URL, secret="whsec_not base64!")
 
 
-@pytest.mark.parametrize("kind", by_hand.KINDS)
+@pytest.mark.parametrize("kind", by_hand.SESSION_KINDS)
 def test_a_session_by_hand_is_what_its_kind_says(kind: str) -> None:
     now = datetime(2026, 11, 21, 12, tzinfo=UTC)
     session = by_hand.a_session(kind, session_id="ses_x", tutor_id="tut_001", student_id="cus_00001", now=now)
     assert (session["tutor_join_time"] is None) == (kind == "tutor_no_show")
-    assert (session["student_feedback"] is not None) == (kind == "poor_first_session")
+    assert (session["student_feedback"] is not None) == (kind in ("poor_first_session", "late_feedback"))
     assert session["status"] == "finished"
 
 
 def test_an_unknown_kind_by_hand_is_refused() -> None:
     with pytest.raises(ValueError, match="Unknown kind 'party'"):
         by_hand.a_session("party", session_id="s", tutor_id="t", student_id="c", now=datetime.now(UTC))
+
+
+def test_every_type_of_event_can_be_fired_by_hand() -> None:
+    who = {"session_id": "ses_x", "tutor_id": "tut_001", "student_id": "cus_00001"}
+    now = datetime(2026, 11, 21, 12, tzinfo=UTC)
+    events = {kind: by_hand.an_event(kind, **who, now=now) for kind in by_hand.KINDS}
+    assert {event_type for event_type, _ in events.values()} == {one.event_type for one in ANNOUNCEMENTS}
+    assert events["ok"][0] == events["tutor_no_show"][0] == "session.completed"
+    moved = events["rescheduled"][1]
+    assert moved["session"]["session_start_time"] == moved["new_start_time"] > moved["original_start_time"]
+    assert events["no_show_notice"][1]["tutor_join_time"] is None
+    assert events["no_show_notice"][1]["session_start_time"] == "2026-11-21T11:50:00.000Z"
+    assert events["engagement"][1]["actor_id"] == "tut_001"

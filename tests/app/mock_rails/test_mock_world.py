@@ -1,5 +1,6 @@
 """The world looks like a tutoring marketplace: shapes, people, keys, clocks."""
 
+import json
 from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
@@ -138,10 +139,13 @@ def test_every_reference_points_to_somebody(which: str, request: pytest.FixtureR
     assert frames["inbound_calls"]["customer_id"].is_in(customers.implode()).all()
     for who, ids in (("tutor", tutors), ("customer", customers)):
         assert events.filter(pl.col("actor_type") == who)["actor_id"].is_in(ids.implode()).all()
+    moves = frames["reschedules"].join(sessions, on=["session_id", "tutor_id", "student_id"], how="semi")
+    assert moves.height == frames["reschedules"].height
     assert events["session_id"].drop_nulls().is_in(sessions["session_id"].implode()).all()
     for kind, ids in (
         ("sessions", "session_id"),
         ("customers", "customer_id"),
+        ("reschedules", "reschedule_id"),
         ("engagement_events", "event_id"),
     ):
         assert frames[kind][ids].is_unique().all()
@@ -234,6 +238,13 @@ def test_bursty_arrivals_keep_the_volume_and_spread_more(
 
     assert bursty.height == pytest.approx(demo_sessions.height, rel=0.1)
     assert dispersion(bursty) > 1.3 * dispersion(demo_sessions)
+
+
+def test_a_world_of_an_older_format_is_refused_with_the_next_step(tiny_folder: Path, tmp_path: Path) -> None:
+    older = json.loads((tiny_folder / "world.json").read_text()) | {"format": 1}
+    (tmp_path / "world.json").write_text(json.dumps(older))
+    with pytest.raises(ValueError, match=r"has format 1, this is 2\. Build it again"):
+        load_world(tmp_path)
 
 
 def test_a_folder_without_a_world_is_refused_by_name(tmp_path: Path) -> None:

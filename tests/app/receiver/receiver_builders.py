@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,15 +12,22 @@ from typing import Any
 from fastapi import FastAPI
 from standardwebhooks import Webhook
 
+from app.keys import Caller, KeyDesk
 from app.receiver.main import Receiver, create_app
+from data.contracts import Correction
 from data.contracts.messages import Message
 from data.landing import Landing
+from data.operations.api_keys import KeyRefused, ScopeMissing
+from data.operations.tables import Scope
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 OLD_SECRET = "whsec_" + base64.b64encode(bytes(range(32, 64))).decode()
 FOREIGN_SECRET = "whsec_" + base64.b64encode(bytes(range(64, 96))).decode()
 PATH = "/api/webhooks"
+TRACK_PATH = "/api/engagement/track"
+TRACK_KEY = "ck_" + "t" * 43
+READ_KEY = "ck_" + "r" * 43
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -48,16 +55,43 @@ class Answer:
         return json.loads(self.body)
 
 
+def known_keys(token: str, scope: Scope) -> Caller:
+    """Two keys, as the operations store would know them."""
+    scopes: dict[str, Scope] = {TRACK_KEY: "track", READ_KEY: "read"}
+    if token not in scopes:
+        raise KeyRefused
+    if scopes[token] != scope:
+        raise ScopeMissing(f"key 2 is for {scopes[token]}, not for {scope}")
+    return Caller(1, "app")
+
+
 class Door:
     """A receiver over a landing in a folder of its own. Judged messages are kept in order."""
 
-    def __init__(self, folder: Path, *, secrets: Sequence[str] = (SECRET,), fails: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        secrets: Sequence[str] = (SECRET,),
+        fails: bool = False,
+        judge: Callable[[Message], None] | None = None,
+        requests_per_minute: int = 1_000_000,
+        corrections: Sequence[Correction] = (),
+    ) -> None:
         self.folder = folder
+        self.secrets = secrets
         self.clock = MovableClock()
         self.judged: list[Message] = []
         self.landing = Landing(folder)
         self._fails = fails
-        receiver = Receiver(landing=self.landing, clock=self.clock, secrets=secrets, judge=self._judge)
+        receiver = Receiver(
+            landing=self.landing,
+            clock=self.clock,
+            secrets=lambda _: self.secrets,
+            judge=judge or self._judge,
+            keys=KeyDesk(known_keys, requests_per_minute=requests_per_minute),
+            track_corrections=lambda: corrections,
+        )
         self.app: FastAPI = create_app(receiver)
 
     def _judge(self, message: Message) -> None:
@@ -77,6 +111,14 @@ class Door:
         address = options.pop("address", "127.0.0.1")
         return self.post(signed(body, message_id, at=self.clock.now(), **options), body, address=address)
 
+    def track(self, document: Any, *, key: str | None = TRACK_KEY, address: str = "127.0.0.1") -> Answer:
+        """Post events as an app does."""
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        headers = [(b"content-type", b"application/json")]
+        if key is not None:
+            headers.append((b"authorization", f"Bearer {key}".encode()))
+        return self.post(headers, body, path=TRACK_PATH, address=address)
+
     async def ask(
         self,
         headers: Headers,
@@ -85,9 +127,13 @@ class Door:
         address: str | None = "127.0.0.1",
         path: str = PATH,
         method: str = "POST",
+        keep: list[Answer] | None = None,
     ) -> Answer:
+        """Ask the application. keep gets the answer also when the application raises behind it."""
         chunks = iter([body] if isinstance(body, bytes) else body)
         answer = Answer()
+        if keep is not None:
+            keep.append(answer)
 
         async def receive() -> dict[str, Any]:
             chunk = next(chunks, None)
@@ -151,6 +197,17 @@ def a_session(session_id: Any = "s1", **changes: Any) -> dict[str, Any]:
         "is_first_session": False,
         "was_rescheduled": False,
     } | changes
+
+
+def a_login(event_id: str | None = "e1", **changes: Any) -> dict[str, Any]:
+    """What an app reports when a tutor signs in."""
+    event: dict[str, Any] = {
+        "actor_type": "tutor",
+        "actor_id": "t1",
+        "event_type": "login",
+        "occurred_at": "2026-03-01T10:00:00Z",
+    }
+    return event | ({"event_id": event_id} if event_id is not None else {}) | changes
 
 
 def an_event(record: Any, kind: str = "session.completed") -> dict[str, Any]:

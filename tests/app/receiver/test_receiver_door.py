@@ -8,9 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from receiver_builders import FOREIGN_SECRET, NOON, SECRET, Answer, Door, a_session, an_event, signed
+from receiver_builders import (
+    FOREIGN_SECRET,
+    NOON,
+    OLD_SECRET,
+    SECRET,
+    Answer,
+    Door,
+    a_session,
+    an_event,
+    signed,
+)
 
-from app.receiver.main import FAILURES_PER_MINUTE, LARGEST_BODY_BYTES
+from app.keys import FAILURES_PER_MINUTE
+from app.receiver.main import LARGEST_BODY_BYTES
 
 
 @pytest.fixture
@@ -52,7 +63,7 @@ def test_another_body_under_a_known_id_is_a_conflict(door: Door) -> None:
     door.send(a_session("s1"))
     assert_problem(door.send(a_session("s2")), 409)
     assert len(door.files()) == 1
-    assert [message.record["session_id"] for message in door.judged] == ["s1"]
+    assert [message.parts[0].record["session_id"] for message in door.judged] == ["s1"]
 
 
 def test_a_forged_message_is_refused_and_leaves_no_trace(door: Door) -> None:
@@ -186,6 +197,54 @@ def test_an_old_capture_is_refused_however_well_it_is_signed(door: Door) -> None
     capture = signed(body)
     door.clock.instant = NOON + timedelta(seconds=301)
     assert_problem(door.post(capture, body), 401)
+
+
+@pytest.mark.parametrize("name", [b"webhook-id", b"webhook-timestamp", b"webhook-signature"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_signed_header_that_is_given_twice_is_refused(door: Door, name: bytes, is_first: bool) -> None:
+    body = json.dumps(a_session()).encode()
+    true = signed(body)
+    again = (name, dict(true)[name])
+    problem = assert_problem(door.post([again, *true] if is_first else [*true, again], body), 401)
+    assert problem["detail"] == f"{name.decode()} is given more than once"
+
+
+def test_a_secret_that_rotates_while_we_serve_counts_at_once(door: Door) -> None:
+    assert_problem(door.send(a_session(), secrets=[OLD_SECRET]), 401)
+    door.secrets = [SECRET, OLD_SECRET]
+    assert door.send(a_session("s1"), "m1", secrets=[OLD_SECRET]).status == 202
+    assert door.send(a_session("s2"), "m2").status == 202
+    door.secrets = [SECRET]
+    assert_problem(door.send(a_session("s3"), "m3", secrets=[OLD_SECRET]), 401)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "session_id"),
+    [
+        ("session.completed", a_session(), "s1"),
+        ("session.updated", a_session(), "s1"),
+        ("session.rescheduled", {"reschedule_id": "r1", "session_id": "s1"}, "s1"),
+        ("tutor.no_show", a_session(), "s1"),
+        ("engagement.event", {"events": [{"event_id": "e1"}, {"event_id": "e2"}]}, None),
+        ("engagement.event", {"events": []}, None),
+    ],
+)
+def test_every_type_of_webhook_is_taken(door: Door, kind: str, data: Any, session_id: str | None) -> None:
+    answer = door.send(an_event(data, kind))
+    assert (answer.status, answer.json["session_id"]) == (202, session_id)
+    assert [message.type for message in door.judged] == [kind]
+
+
+def test_a_failure_is_a_problem_that_tells_nothing(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device", "/secret/place")
+
+    monkeypatch.setattr("data.landing.os.link", full)
+    answers: list[Answer] = []
+    with pytest.raises(OSError, match="No space left"):
+        door.post(signed(b"{}"), b"{}", keep=answers)
+    problem = assert_problem(answers[0], 500)
+    assert "secret" not in json.dumps(problem)
 
 
 @pytest.mark.parametrize(

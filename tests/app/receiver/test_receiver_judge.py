@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from receiver_builders import NOON, SECRET, Door, a_session, an_event, minutes
+from receiver_builders import NOON, Door, a_session, an_event, minutes
 
 from app.receiver.judge import InstantJudge, SessionFlagger
-from app.receiver.main import Receiver, create_app
 from data.clock import FixedClock
 from data.contracts import judge
 from data.contracts.messages import Message, read_message
@@ -242,8 +241,7 @@ def test_a_good_session_and_a_refused_record_open_nothing(
 def test_a_webhook_that_is_delivered_four_times_opens_one_episode(
     instant_judge: InstantJudge, operations: Operations, tmp_path: Path
 ) -> None:
-    door = Door(tmp_path / "landing")
-    door.app = create_app(Receiver(door.landing, door.clock, [SECRET], instant_judge.judge))
+    door = Door(tmp_path / "landing", judge=instant_judge.judge)
     statuses = [door.send(an_event(a_session(**NO_SHOW))).status for _ in range(4)]
     assert statuses == [202, 200, 200, 200]
     assert door.send(an_event(a_session(**NO_SHOW)), "msg_2").status == 202, (

@@ -10,21 +10,29 @@ from typing import Any
 
 import polars as pl
 
-from assets.ingest.files import import_file
+from assets.ingest.files import import_file, rehearse_file
 from assets.ingest.mapping import Mapping
 from assets.ingest.report import ImportReport
+from assets.ingest.unpacking import Limits
 from data.clock import FixedClock
 from data.contracts import CONTRACTS
 from data.lake.writer import LakeWriter, open_writer
 from data.settings import Settings
 
 CLOCK = FixedClock(datetime(2026, 3, 1, 12, tzinfo=UTC))
-TABLES = (
-    *(f"raw_marketplace.{kind}" for kind in CONTRACTS),
-    *(f"pii.{kind}" for kind in ("sessions", "customers", "tutors", "quarantined_records")),
-    "raw_quality.ingestion_batches",
-    "raw_quality.quarantined_records",
+LIMITS = Limits(
+    max_bytes=8_000_000_000,
+    max_columns=500,
+    memory_limit="4GB",
+    spill_folder=Path(tempfile.gettempdir()) / "chalkline-spill",
 )
+TABLES = (
+    *(f"lake.raw_marketplace.{kind}" for kind in CONTRACTS),
+    *(f"pii.{kind}" for kind in ("sessions", "customers", "tutors", "quarantined_records")),
+    "lake.raw_quality.ingestion_batches",
+    "lake.raw_quality.quarantined_records",
+)
+ACCOUNTS = ("lake.raw_quality.import_chunks", "lake.raw_quality.quarantine_sightings")
 BOOKINGS = """booking,coach,pupil,topic,begins,came,stars
 007,anna,p1,maths,2026-01-10 15:00,2026-01-10 15:04,5
 008,ben,p2,physics,2026-01-10 16:00,,
@@ -45,12 +53,12 @@ def a_fresh_lake() -> Iterator[LakeWriter]:
 
 
 def empty(lake: LakeWriter) -> None:
-    for table in TABLES:
-        lake.connection.execute(f"delete from lake.{table}")
+    for table in (*TABLES, *ACCOUNTS):
+        lake.connection.execute(f"delete from {table}")
 
 
 def stored_rows(lake: LakeWriter) -> int:
-    return sum(lake.read(f"select count(*) as n from lake.{table}")["n"][0] for table in TABLES)
+    return sum(lake.read(f"select count(*) as n from {table}")["n"][0] for table in TABLES)
 
 
 def sessions_of(lake: LakeWriter) -> list[dict[str, Any]]:
@@ -100,4 +108,10 @@ def write_parquet(folder: Path, rows: list[dict[str, Any]], name: str = "dump.pa
 
 
 def run_import(lake: LakeWriter, file: Path, mapping: Mapping, **options: Any) -> ImportReport:
-    return import_file(lake, file, mapping, clock=CLOCK, business_time_zone="America/New_York", **options)
+    given: dict[str, Any] = {"limits": LIMITS} | options
+    return import_file(lake, file, mapping, clock=CLOCK, business_time_zone="America/New_York", **given)
+
+
+def rehearse(file: Path, mapping: Mapping, **options: Any) -> ImportReport:
+    given: dict[str, Any] = {"limits": LIMITS} | options
+    return rehearse_file(file, mapping, **given)

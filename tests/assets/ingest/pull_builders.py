@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
+from assets.ingest.budget import Budget
 from assets.ingest.pull import FEEDS, Account, pull
 from assets.ingest.rails import RailsClient
 from data.clock import Clock, FixedClock
@@ -86,11 +87,17 @@ def client_of(
     api: Callable[[httpx.Request], httpx.Response] | httpx.BaseTransport,
     *,
     page_size: int = 10,
+    budget: Budget | None = None,
     **changes: Any,
 ) -> RailsClient:
     settings = Settings(rails_page_size=page_size, rails_token=SecretStr("secret-token"), **changes)
     transport = api if isinstance(api, httpx.BaseTransport) else httpx.MockTransport(api)
-    return RailsClient(settings, CLOCK, transport=transport)
+    return RailsClient(settings, CLOCK, budget=budget or unhurried(), machine=CLOCK, transport=transport)
+
+
+def unhurried() -> Budget:
+    """All the time in the world, and nobody really waits."""
+    return Budget(wait=lambda _: None)
 
 
 def read_all(client: RailsClient, *, since: datetime | None = None) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from import_builders import (
     BOOKINGS,
@@ -22,7 +23,7 @@ from import_builders import (
 )
 
 from assets.ingest.mapping import MAPPINGS, Mapping, load_mapping
-from data.contracts import judge
+from data.contracts import KINDS, Kind, judge
 from data.lake.writer import LakeWriter
 
 
@@ -126,7 +127,7 @@ def test_the_report_tells_gaps_span_and_notes(lake: LakeWriter, tmp_path: Path) 
         datetime(2026, 1, 11, 20),
     )
     for words in (
-        "loaded                       3",
+        "loaded                            3",
         "Fields that stayed empty:",
         "- Nobody rates twice.",
         "2026-01-10 20:00",
@@ -191,6 +192,7 @@ def test_local_times_can_be_moved_by_real_minutes_across_a_clock_change(
     assert (row["tutor_joined_at"] - row["scheduled_start_at"]).total_seconds() == 7200
 
 
+NOW = "2026-01-10T15:00:00Z"
 EVENTS = """ticket,step,moment,state,who,phone
 t1,2,2026-01-02 10:00,open,,x
 t1,1,2026-01-02 09:00,new,anna,x
@@ -257,21 +259,6 @@ def test_progress_is_told_and_the_size_of_chunks_changes_nothing(lake: LakeWrite
     assert [row["version_hash"] for row in sessions_of(lake)] == hashes
 
 
-def test_an_import_that_was_stopped_half_way_is_finished_by_the_next(
-    lake: LakeWriter, tmp_path: Path
-) -> None:
-    def stop(done: int, _total: int) -> None:
-        if done:
-            raise KeyboardInterrupt
-
-    file = write_text(tmp_path, BOOKINGS)
-    with pytest.raises(KeyboardInterrupt):
-        run_import(lake, file, bookings_mapping(), chunk_rows=1, progress=stop)
-    report = run_import(lake, file, bookings_mapping(), chunk_rows=1)
-    assert (report.loaded_count, report.duplicate_count) == (2, 1)
-    assert len(sessions_of(lake)) == 3
-
-
 @pytest.mark.parametrize("name", ["bookings.csv.gz", "bookings.zip", "bookings.txt"])
 def test_packed_files_are_read_like_plain_ones(lake: LakeWriter, tmp_path: Path, name: str) -> None:
     file = tmp_path / name
@@ -300,6 +287,58 @@ def test_other_encodings_delimiters_quotes_and_marks_are_read_when_told(
     assert (row["tutor_joined_at"], row["student_rating"]) == (None, None)
     marked = write_text(tmp_path, "\ufeff" + BOOKINGS, name="marked.csv")
     assert run_import(lake, marked, bookings_mapping()).loaded_count == 3
+
+
+def test_lines_around_the_table_are_passed_over_when_told(lake: LakeWriter, tmp_path: Path) -> None:
+    text = f"Export of the office\n\n{BOOKINGS}\nTotal: 3 bookings\n\n"
+    mapping = bookings_mapping(read={"skip_first": 2, "skip_last": 1}, fields={"student_rating": "came"})
+    report = run_import(lake, write_text(tmp_path, text), mapping)
+    assert (report.loaded_count, report.quarantined_count) == (1, 2)
+    assert [example.line for example in report.refusals[0].examples] == [4, 6]
+
+
+KINDS_IN_SMALL: dict[Kind, dict[str, str]] = {
+    "sessions": {
+        "session_id": "s1",
+        "status": "finished",
+        "scheduled_start_at": NOW,
+        "reports_attendance": "false",
+        "reports_customer_attendance": "false",
+        "join_kind": "meeting",
+    },
+    "customers": {"customer_id": "c1", "goals": '[{"goal_id": "g1"}]', "full_name": "Ana"},
+    "tutors": {"tutor_id": "t1", "subjects": '["maths"]', "time_zone": "Europe/Paris"},
+    "inbound_calls": {"call_id": "a1", "called_at": NOW},
+    "reschedules": {
+        "reschedule_id": "r1",
+        "session_id": "s1",
+        "original_start_at": NOW,
+        "rescheduled_at": NOW,
+        "rescheduled_by": "student",
+    },
+    "engagement_events": {
+        "event_id": "e1",
+        "actor_type": "tutor",
+        "actor_id": "t1",
+        "event_type": "opened",
+        "occurred_at": NOW,
+    },
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_each_kind_comes_in_from_a_file(lake: LakeWriter, tmp_path: Path, kind: Kind) -> None:
+    row = KINDS_IN_SMALL[kind] | {"updated_at": NOW}
+    mapping = Mapping(
+        name="small", kind=kind, describes="One of each.", fields={name: f'"{name}"' for name in row}
+    )
+    file = tmp_path / "small.csv"
+    pl.DataFrame([row]).write_csv(file)
+    report = run_import(lake, file, mapping)
+    assert (report.loaded_count, report.quarantined_count) == (1, 0)
+    assert lake.read(f"select source from lake.raw_marketplace.{kind}")["source"].to_list() == [
+        "import.small"
+    ]
 
 
 API_SESSION: dict[str, Any] = {
@@ -355,7 +394,7 @@ def test_a_session_from_the_dump_is_the_version_that_the_api_gives(
     stored = sessions_of(lake)[0]
     assert stored["version_hash"] == expected["version_hash"]
     assert stored["source"] == "import.marketplace"
-    assert lake.read("select student_comment from lake.pii.sessions")["student_comment"].to_list() == [
+    assert lake.read("select student_comment from pii.sessions")["student_comment"].to_list() == [
         "Fine."
     ]
 

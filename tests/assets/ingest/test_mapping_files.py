@@ -59,6 +59,13 @@ def test_every_mapping_that_ships_keeps_the_contract(path: Path) -> None:
         ({"read": {"delimeter": ";"}}, "read.delimeter: is no setting of a mapping; did you mean delimiter"),
         ({"read": {"encoding": "ascii-ish"}}, "read.encoding: 'ascii-ish' is no encoding"),
         ({"group_by": ["booking"]}, "order_by: missing; with group_by"),
+        ({"read": {"skip_first": -1}}, "read.skip_first: Input should be greater than or equal to 0"),
+        ({"repeat": 3}, "repeat: is not an expression; write it in quotes"),
+        ({"lookups": {"staff": {"file": "staff.csv"}}}, "lookups.staff.key: is missing"),
+        (
+            {"lookups": {"staff": {"file": "staff.csv", "keys": {"a": "b"}}}},
+            "lookups.staff.keys: is no setting of a mapping; did you mean key",
+        ),
         ({"name": "My School"}, "name: String should match pattern"),
     ],
 )

@@ -1,63 +1,131 @@
-"""What Dagster is told of a pull: what to retry, what not, and how many rows came."""
+"""What Dagster is told of a pull: how it ended and what came. Whatever the source does, the step ends well."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from datetime import timedelta
 
 import dagster as dg
+import httpx
 import pytest
-import stamina
-from pull_builders import CLOCK, KIND, FakeRails, Fault, answering, calls, client_of, stored
+from pull_builders import CLOCK, KIND, NOW, FakeRails, Fault, answering, calls, client_of, stored
 
-from assets.ingest import definitions
-from assets.ingest.rails import ATTEMPTS
+from assets.ingest import definitions, tries
+from assets.ingest.budget import Budget
+from assets.ingest.rails import RailsClient
 from assets.resources import House
+from data.clock import Clock
 from data.lake.writer import LakeWriter
+from data.operations.corrections import release_feed
+from data.operations.store import Operations
 from data.settings import Settings
 
 PULLED = next(asset for asset in definitions.INGEST_ASSETS if asset.key.path == ["raw_marketplace", KIND])
+Api = Callable[[httpx.Request], httpx.Response]
 
 
-@pytest.fixture(autouse=True)
-def no_waiting() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=ATTEMPTS):
-        yield
-
-
+@pytest.fixture
 def run(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, fault: Fault | None = None
-) -> dg.MaterializeResult:
-    api = FakeRails(calls(30), dict.fromkeys(range(100), fault) if fault else {})
-    monkeypatch.setattr(definitions, "RailsClient", lambda *_: client_of(api))
-    house = House(settings, CLOCK)
-    result: dg.MaterializeResult = PULLED(dg.build_asset_context(), house=house)  # type: ignore[assignment]
-    return result
+    state_settings: Settings, operations: Operations, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., dict[str, object]]:
+    """Materialize the pull of calls in a lane, and return its metadata."""
+
+    def materialize(
+        api: Api, *, lane: str = "fast", settings: Settings = state_settings
+    ) -> dict[str, object]:
+        budgets: list[float] = []
+
+        def client(_: Settings, __: Clock, *, budget: Budget) -> RailsClient:
+            budgets.append(budget.seconds)
+            return client_of(api)
+
+        monkeypatch.setattr(tries, "RailsClient", client)
+
+        @dg.asset(deps=[PULLED])
+        def what_is_built_of_it() -> None: ...
+
+        result = dg.materialize(
+            [PULLED, what_is_built_of_it],
+            resources={"house": House(settings, CLOCK)},
+            tags={"chalkline/lane": lane},
+            instance=dg.DagsterInstance.ephemeral(),
+        )
+        assert result.asset_materializations_for_node("what_is_built_of_it"), "the lane goes on"
+        [pulled] = result.asset_materializations_for_node(PULLED.node_def.name)
+        told = {name: value.value for name, value in pulled.metadata.items() if name != "batches"}
+        return told | {"seconds": budgets[0] if budgets else None}
+
+    return materialize
+
+
+def failing(fault: Fault) -> FakeRails:
+    return FakeRails(calls(30), dict.fromkeys(range(1_000), fault))
 
 
 def test_a_pull_reports_what_it_read_and_what_was_new(
-    lake: LakeWriter, state_settings: Settings, monkeypatch: pytest.MonkeyPatch
+    lake: LakeWriter, run: Callable[..., dict[str, object]]
 ) -> None:
-    result = run(state_settings, monkeypatch)
+    told = run(FakeRails(calls(30)))
     assert len(stored(lake)) == 30
-    assert result.metadata is not None
-    assert result.metadata["loaded"] == dg.MetadataValue.int(30)
-    assert result.metadata["dagster/row_count"] == dg.MetadataValue.int(30)
+    assert (told["outcome"], told["loaded"], told["dagster/row_count"]) == ("ok", 30, 30)
 
 
-def test_a_wrong_token_fails_the_step_for_good(
-    state_settings: Settings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("fault", "outcome", "word"),
+    [
+        (answering(401), "permanent", "CHALKLINE_RAILS_TOKEN"),
+        (answering(405), "permanent", "answered 405"),
+        (answering(503), "passing", "answered 503"),
+        (answering(429, retry_after="3600"), "passing", "answered 429"),
+    ],
+)
+def test_a_source_that_fails_is_told_of_and_stops_no_lane(
+    lake: LakeWriter, run: Callable[..., dict[str, object]], fault: Fault, outcome: str, word: str
 ) -> None:
-    with pytest.raises(dg.Failure, match="CHALKLINE_RAILS_TOKEN") as failure:
-        run(state_settings, monkeypatch, answering(401))
-    assert failure.value.allow_retries is False
+    told = run(failing(fault))
+    assert told["outcome"] == outcome
+    assert word in str(told["reason"])
+    assert told["next_try_at"]
+    assert stored(lake) == []
 
 
-def test_an_outage_is_retried_by_the_step(state_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(dg.RetryRequested):
-        run(state_settings, monkeypatch, answering(503))
-
-
-def test_a_long_wait_asked_for_by_the_api_is_left_to_the_next_tick(
-    state_settings: Settings, monkeypatch: pytest.MonkeyPatch
+def test_a_feed_that_is_held_is_skipped_without_a_question_until_it_is_released(
+    lake: LakeWriter, operations: Operations, run: Callable[..., dict[str, object]]
 ) -> None:
-    with pytest.raises(dg.Failure, match="answered 429") as failure:
-        run(state_settings, monkeypatch, answering(429, retry_after="3600"))
-    assert failure.value.allow_retries is False
+    run(failing(answering(403)))
+    api = FakeRails(calls(30))
+    told = run(api)
+    assert (told["outcome"], len(api.requests)) == ("skipped", 0)
+    assert f"chalkline feeds release {KIND}" in str(told["reason"])
+    with operations.session() as session:
+        release_feed(session, KIND, note="new token", actor="kim@example.org", now=NOW + timedelta(seconds=1))
+    assert run(api)["outcome"] == "ok"
+
+
+@pytest.mark.parametrize(("lane", "seconds"), [("fast", 3.0), ("hourly", 5.0), ("nightly", 7.0), ("", 5.0)])
+def test_each_lane_has_its_own_patience(
+    lake: LakeWriter,
+    state_settings: Settings,
+    run: Callable[..., dict[str, object]],
+    lane: str,
+    seconds: float,
+) -> None:
+    patience = {"fast_pull_seconds": 3.0, "hourly_pull_seconds": 5.0, "nightly_pull_seconds": 7.0}
+    told = run(FakeRails(calls(3)), lane=lane, settings=state_settings.model_copy(update=patience))
+    assert told["seconds"] == seconds
+
+
+def test_the_night_reads_further_back_than_the_day(
+    lake: LakeWriter, run: Callable[..., dict[str, object]]
+) -> None:
+    api = FakeRails(calls(200))
+    run(api)
+    api.rows["late"] = calls(1)[0] | {"call_id": "late"}
+    assert run(api)["loaded"] == 0
+    assert run(api, lane="nightly")["loaded"] == 1
+
+
+def test_a_deployment_without_an_address_pulls_from_nowhere(
+    state_settings: Settings, run: Callable[..., dict[str, object]]
+) -> None:
+    nowhere = state_settings.model_copy(update={"rails_url": ""})
+    told = run(FakeRails([]), settings=nowhere)
+    assert "CHALKLINE_RAILS_URL is empty" in str(told["skipped"])

@@ -1,5 +1,6 @@
 """What the API does wrong: passing failures are sat out, permanent ones are not, and no record is lost."""
 
+import gzip
 import random
 import socket
 import struct
@@ -9,7 +10,6 @@ from datetime import timedelta
 
 import httpx
 import pytest
-import stamina
 from pull_builders import (
     CLOCK,
     PASSING,
@@ -21,29 +21,26 @@ from pull_builders import (
     client_of,
     pull_calls,
     read_all,
+    saying,
     stored,
     versions,
 )
 
+from assets.ingest.budget import Budget
 from assets.ingest.rails import (
     ATTEMPTS,
+    FIRST_WAIT,
     LONGEST_WAIT,
+    OutOfTime,
     PassingFailure,
     PermanentFailure,
-    SourceError,
-    _backoff,
+    _pause,
 )
 from data.lake.writer import LakeWriter
 
 ROWS = calls(60)
 REQUESTS = 7
 """How many answers it takes to read them: each page of ten begins with the last row of the one before."""
-
-
-@pytest.fixture(autouse=True)
-def no_waiting() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=ATTEMPTS):
-        yield
 
 
 @pytest.mark.parametrize("fault", PASSING.values(), ids=PASSING.keys())
@@ -128,12 +125,14 @@ def test_retry_after_is_read_in_every_spelling(text: str, wait: timedelta | None
     with pytest.raises(PassingFailure) as failure:
         read_all(client_of(too_many))
     assert failure.value.retry_after == wait
+    pause = _pause(failure.value, 1)
     if wait is None:
-        assert _backoff(failure.value) is True
+        assert pause is not None
+        assert 0 < pause < 1
     elif wait <= LONGEST_WAIT:
-        assert _backoff(failure.value) == wait
+        assert pause == wait.total_seconds()
     else:
-        assert _backoff(failure.value) is False
+        assert pause is None
         assert not failure.value.is_worth_waiting
 
 
@@ -145,11 +144,14 @@ def test_a_wait_longer_than_the_limit_is_not_waited_for(text: str) -> None:
     assert len(api.requests) == 2
 
 
-@pytest.mark.parametrize(
-    "error", [ValueError("x"), PermanentFailure("x"), SourceError("x"), httpx.ReadError("x")]
-)
-def test_only_passing_failures_are_worth_another_attempt(error: Exception) -> None:
-    assert _backoff(error) is False
+def test_pauses_between_attempts_grow_and_end_with_the_last_attempt() -> None:
+    waited: list[float] = []
+    api = FakeRails(ROWS, dict.fromkeys(range(100), answering(503)))
+    with pytest.raises(PassingFailure):
+        read_all(client_of(api, budget=Budget(wait=waited.append)))
+    assert len(waited) == ATTEMPTS - 1 == len(api.requests) - 1
+    bounds = [FIRST_WAIT.total_seconds() * 2**number for number in range(ATTEMPTS - 1)]
+    assert all(bound / 2 <= pause <= bound for pause, bound in zip(waited, bounds, strict=True))
 
 
 def test_the_request_says_who_asks_and_for_what() -> None:
@@ -163,6 +165,55 @@ def test_the_request_says_who_asks_and_for_what() -> None:
         "updated_since": "2026-03-01T12:00:00.000Z",
     }
     assert request.headers["authorization"] == "Token token=secret-token"
+
+
+def packed(content: bytes, how: str = "gzip") -> Fault:
+    return lambda _request, _answer: httpx.Response(200, headers={"Content-Encoding": how}, content=content)
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (packed(gzip.compress(bytes(20_000_000))), "larger than 1,000,000 bytes"),
+        (saying(b" " * 2_000_000 + b"{}"), "larger than 1,000,000 bytes"),
+        (packed(gzip.compress(gzip.compress(bytes(20_000_000))), "gzip, gzip"), "packed as 'gzip, gzip'"),
+        (packed(b"anything", "br"), "packed as 'br'"),
+    ],
+    ids=["gzip bomb", "long body", "bomb in a bomb", "not asked for"],
+)
+def test_a_body_that_would_fill_the_memory_is_a_failure_of_the_source(fault: Fault, words: str) -> None:
+    api = FakeRails(ROWS, dict.fromkeys(range(100), fault))
+    with pytest.raises(PassingFailure, match=words):
+        read_all(client_of(api, rails_body_max_bytes=1_000_000))
+    assert len(api.requests) == ATTEMPTS
+
+
+@pytest.mark.parametrize(("pages_before", "error"), [(0, PassingFailure), (2, OutOfTime)])
+def test_a_body_that_drips_ends_with_the_time(pages_before: int, error: type[Exception]) -> None:
+    """Whoever has given pages may only have more than fits; whoever has given nothing has failed."""
+    watch = {"now": 0.0}
+
+    def drip(_: httpx.Request, answer: httpx.Response) -> httpx.Response:
+        def letters() -> Iterator[bytes]:
+            for letter in answer.content:
+                watch["now"] += 1
+                yield bytes([letter])
+
+        return httpx.Response(200, content=letters())
+
+    api = FakeRails(ROWS, dict.fromkeys(range(pages_before, 100), drip))
+    with pytest.raises(error, match="still coming after 30 seconds"):
+        read_all(client_of(api, budget=Budget(30, stopwatch=lambda: watch["now"], wait=lambda _: None)))
+    assert watch["now"] <= 32
+    assert len(api.requests) == pages_before + 1
+
+
+@pytest.mark.parametrize(
+    "change", [{"rails_url": "http://[::1"}, {"rails_url": "ftp://rails"}, {"rails_url": "rails"}]
+)
+def test_an_address_that_is_none_is_a_permanent_failure(change: dict[str, str]) -> None:
+    with pytest.raises(PermanentFailure, match="CHALKLINE_RAILS_URL"):
+        read_all(client_of(httpx.HTTPTransport(), **change))
 
 
 def reset(connection: socket.socket) -> None:

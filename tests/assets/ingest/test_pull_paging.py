@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-import stamina
 from pull_builders import (
     CLOCK,
     KIND,
@@ -26,18 +25,12 @@ from pull_builders import (
 
 from assets.ingest import pull as pull_module
 from assets.ingest.pull import FEEDS, SOURCE
-from assets.ingest.rails import ATTEMPTS, PassingFailure, SourceError, change_of
+from assets.ingest.rails import PassingFailure, SourceError, change_of
 from data.clock import FixedClock
 from data.lake.cursors import cursor_of
 from data.lake.writer import LakeWriter
 
 FEWEST = timedelta(milliseconds=1)
-
-
-@pytest.fixture(autouse=True)
-def no_waiting() -> Iterator[None]:
-    with stamina.set_testing(True, attempts=ATTEMPTS):
-        yield
 
 
 def cursor(lake: LakeWriter) -> datetime | None:

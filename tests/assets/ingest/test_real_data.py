@@ -173,7 +173,7 @@ def test_the_incidents_gain_no_rating_no_meeting_and_no_no_show(incidents: Impor
     assert sessions["join_kind"].unique().to_list() == ["queue"]
     assert not sessions["reports_attendance"].any()
     assert not sessions["reports_customer_attendance"].any()
-    assert incidents.lake.read("select count(*) as n from lake.pii.sessions")["n"][0] == 0
+    assert incidents.lake.read("select count(*) as n from pii.sessions")["n"][0] == 0
 
 
 def test_the_dense_days_of_the_incidents_are_91(incidents: Imported) -> None:

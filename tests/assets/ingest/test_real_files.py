@@ -5,8 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from assets.ingest.mapping import load_mapping
-from assets.ingest.real_files import RealDataMissing, find_flights, find_incidents, import_tasks
+from assets.ingest.mapping import MAPPINGS, load_mapping
+from assets.ingest.real_files import (
+    REAL_MAPPINGS,
+    REAL_SETS,
+    RealDataMissing,
+    RealSet,
+    find_flights,
+    find_incidents,
+    import_tasks,
+)
 from data.settings import Settings
 
 
@@ -44,6 +52,15 @@ def test_a_missing_set_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.Mo
         find_flights(settings_at(tmp_path))
     with pytest.raises(RealDataMissing, match="CHALKLINE_REAL_DATA"):
         find_incidents(settings_at(tmp_path))
+
+
+@pytest.mark.parametrize("name", REAL_SETS)
+def test_each_set_is_looked_for_and_the_mappings_that_ship_fit_its_name(name: RealSet, tmp_path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("importlib.util.find_spec", lambda name: None)
+        with pytest.raises(RealDataMissing, match="CHALKLINE_REAL_DATA"):
+            import_tasks(name, settings_at(tmp_path))
+    assert all((MAPPINGS / mapping).is_file() for mapping in REAL_MAPPINGS[name])
 
 
 def test_a_real_set_is_a_list_of_files_and_mappings(tmp_path: Path) -> None:

@@ -70,6 +70,18 @@ OURS: dict[Kind, dict[str, Any]] = {
         "reason_code": "billing",
         "updated_at": UPDATED,
     },
+    "reschedules": {
+        "reschedule_id": "r1",
+        "session_id": "s1",
+        "tutor_id": "t1",
+        "customer_id": "c1",
+        "rescheduled_by": "tutor",
+        "reason_code": "illness",
+        "original_start_at": "2026-03-01T10:00:00Z",
+        "new_start_at": "2026-03-02T10:00:00Z",
+        "rescheduled_at": "2026-02-28T18:00:00Z",
+        "updated_at": UPDATED,
+    },
     "engagement_events": {
         "event_id": "e1",
         "actor_type": "customer",
@@ -96,6 +108,12 @@ NAMES_OF_THE_API: dict[Kind, dict[str, str]] = {
     "customers": {"is_active": "active", "full_name": "name"},
     "tutors": {"is_active": "active", "full_name": "name", "leaves": "leave"},
     "inbound_calls": {"called_at": "call_date"},
+    "reschedules": {
+        "customer_id": "student_id",
+        "reason_code": "reason",
+        "original_start_at": "original_start_time",
+        "new_start_at": "new_start_time",
+    },
     "engagement_events": {},
 }
 

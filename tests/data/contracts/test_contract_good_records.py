@@ -8,6 +8,7 @@ import pytest
 from contract_builders import NAMES_OF_THE_API, OURS, kept, of_the_api, ours, refused
 
 from data.contracts import CONTRACTS, Kind, judge, version_hash
+from data.contracts.fields import RAILS_ZONES, ZONES
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PLAIN_TEXTS = {
@@ -124,6 +125,33 @@ def test_every_time_of_a_day_is_a_slot_edge(time: str) -> None:
     assert kept("tutors", ours("tutors", availability=[slot]))["availability"] == [slot]
 
 
+@pytest.mark.parametrize(
+    ("told", "kept_as"),
+    [
+        ("Europe/Berlin", "Europe/Berlin"),
+        (" Asia/Kolkata ", "Asia/Kolkata"),
+        ("UTC", "UTC"),
+        ("Eastern Time (US & Canada)", "America/New_York"),
+        ("Pacific Time (US & Canada)", "America/Los_Angeles"),
+        ("Sydney", "Australia/Sydney"),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["customers", "tutors"])
+def test_a_time_zone_is_kept_under_its_iana_name(kind: Kind, told: Any, kept_as: str | None) -> None:
+    assert kept(kind, ours(kind, time_zone=told))["time_zone"] == kept_as
+
+
+def test_every_rails_zone_stands_for_one_that_a_clock_knows() -> None:
+    assert set(RAILS_ZONES.values()) <= ZONES
+    assert not set(RAILS_ZONES) & ZONES
+
+
+def test_a_move_without_a_new_time_is_kept() -> None:
+    row = kept("reschedules", ours("reschedules", new_start_at=None, rescheduled_by=None, reason_code=None))
+    assert (row["new_start_at"], row["rescheduled_by"], row["reason_code"]) == (None, None, None)
+
+
 def test_leave_becomes_days() -> None:
     assert kept("tutors", ours("tutors"))["leaves"] == [
         {"starts_on": date(2026, 4, 1), "ends_on": date(2026, 4, 1)}
@@ -149,6 +177,7 @@ def test_the_version_stays_what_it_was_when_the_code_was_written() -> None:
         "customers": "703c2ddcce84a45b8492c7dc",
         "tutors": "81c6c13db843c10dacada522",
         "inbound_calls": "c2eb86fa9338856374e1a18b",
+        "reschedules": "77efe2c386b132455c424f92",
         "engagement_events": "742ac947a42d11f72bbdcbdc",
     }
 

@@ -7,7 +7,7 @@ import polars as pl
 import sqlalchemy as sa
 
 from data.lake.intake import Arrival, Batch, take_in
-from data.lake.writer import LakeWriter
+from data.lake.writer import LakeWriter, qualified
 from data.postgres import Postgres, engine_for
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -39,20 +39,23 @@ def bring(lake: LakeWriter, *records: Any, source: str = "rails.pull", at: datet
 
 
 def count(lake: LakeWriter, relation: str) -> int:
-    return int(lake.read(f"select count(*) as n from lake.{relation}")["n"][0])
+    return int(lake.read(f"select count(*) as n from {qualified(relation)}")["n"][0])
 
 
 def rows(lake: LakeWriter, relation: str, order: str) -> pl.DataFrame:
-    return lake.read(f"select * from lake.{relation} order by {order}")
+    return lake.read(f"select * from {qualified(relation)} order by {order}")
 
 
 def catalogue_text(postgres: Postgres) -> dict[str, str]:
-    """Everything that the catalogue holds, by table."""
+    """Everything that the catalogues hold, by schema and table."""
     with engine_for(postgres.url("lake")).connect() as connection:
         names = connection.execute(
-            sa.text("select table_name from information_schema.tables where table_schema = 'public'")
+            sa.text(
+                "select table_schema || '.' || table_name from information_schema.tables "
+                "where table_schema in ('public', 'pii_catalogue')"
+            )
         ).scalars()
         return {
-            name: "\n".join(connection.execute(sa.text(f'select t::text from "{name}" as t')).scalars())
+            name: "\n".join(connection.execute(sa.text(f"select t::text from {name} as t")).scalars())
             for name in list(names)
         }

@@ -1,5 +1,6 @@
 """The one way in: nothing is lost, nothing is doubled, and all of a batch is stored or none of it."""
 
+import dataclasses
 import random
 import threading
 from collections.abc import Callable
@@ -9,19 +10,18 @@ from typing import Any
 import pytest
 from lake_builders import NOON, a_session, arrival, bring, catalogue_text, count, rows, sessions
 
-from data.contracts import CONTRACTS, Kind, judge
+from data.contracts import CONTRACTS, Correction, Kind, judge
 from data.lake import intake
 from data.lake.connection import LakeError
-from data.lake.cursors import cursor_of, set_cursor
-from data.lake.intake import take_in
+from data.lake.cursors import cursor_of, save_cursor
+from data.lake.intake import Batch, take_in
 from data.lake.writer import LakeWriter, open_writer
 from data.postgres import Postgres
 from data.settings import Settings
 
+TEXTS = ("pii.sessions", "pii.quarantined_records")
 STORES = (
     "raw_marketplace.sessions",
-    "pii.sessions",
-    "pii.quarantined_records",
     "raw_quality.quarantined_records",
     "raw_quality.ingestion_batches",
     "raw_quality.pull_cursors",
@@ -43,6 +43,14 @@ FULL: dict[Kind, dict[str, Any]] = {
     "inbound_calls": {
         "call_id": "k1",
         "called_at": "2026-03-01T09:00:00Z",
+        "updated_at": "2026-03-01T11:00:00Z",
+    },
+    "reschedules": {
+        "reschedule_id": "r1",
+        "session_id": "s1",
+        "student_id": "c1",
+        "original_start_time": "2026-03-01T09:00:00Z",
+        "rescheduled_at": "2026-02-28T09:00:00Z",
         "updated_at": "2026-03-01T11:00:00Z",
     },
     "engagement_events": {
@@ -85,11 +93,12 @@ def test_every_kind_is_stored_once(lake: LakeWriter, kind: Kind) -> None:
 def test_a_second_intake_adds_nothing(lake: LakeWriter) -> None:
     records = [*sessions(50, student_comment="x"), a_session("bad", status="?"), None]
     first = bring(lake, *records)
-    before = {name: count(lake, name) for name in STORES}
+    before = {name: count(lake, name) for name in STORES + TEXTS}
     again = bring(lake, *records, at=NOON + timedelta(hours=1))
     assert (first.loaded_count, first.duplicate_count, first.quarantined_count) == (50, 0, 2)
     assert (again.loaded_count, again.duplicate_count, again.quarantined_count) == (0, 50, 2)
-    assert {name: count(lake, name) for name in STORES} == before | {"raw_quality.ingestion_batches": 2}
+    after = {name: count(lake, name) for name in STORES + TEXTS}
+    assert after == before | {"raw_quality.ingestion_batches": 2}
 
 
 def test_a_record_twice_in_one_batch_is_stored_once(lake: LakeWriter) -> None:
@@ -154,12 +163,12 @@ def test_of_ten_thousand_records_a_thousand_poisoned_ones_are_quarantined(lake: 
     assert (batch.loaded_count, batch.quarantined_count) == (9_000, 1_000)
     assert count(lake, "raw_marketplace.sessions") == count(lake, "pii.sessions") == 9_000
     assert count(lake, "raw_quality.quarantined_records") == count(lake, "pii.quarantined_records") == 1_000
-    assert lake.read("select distinct student_comment, tutor_comment from lake.pii.sessions").rows() == [
+    assert lake.read("select distinct student_comment, tutor_comment from pii.sessions").rows() == [
         ("=1+1", "<b>مرحبا 👩‍🏫</b>")
     ]
 
 
-@pytest.mark.parametrize("step", ["_store_refusals", "_check_conservation", "_save_cursor"])
+@pytest.mark.parametrize("step", ["store_refusals", "store_shape", "_check_conservation", "save_cursor"])
 def test_a_failure_after_the_rows_leaves_neither_rows_nor_cursor(
     lake: LakeWriter, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -184,7 +193,7 @@ def test_a_failure_after_the_rows_leaves_neither_rows_nor_cursor(
 def test_a_batch_that_does_not_add_up_is_not_stored(
     lake: LakeWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def forgetful(kind: Kind, records: Any) -> Any:
+    def forgetful(kind: Kind, records: Any, **_: Any) -> Any:
         judged = judge(kind, records)
         judged.refusals.clear()
         return judged
@@ -195,19 +204,36 @@ def test_a_batch_that_does_not_add_up_is_not_stored(
     assert count(lake, "raw_marketplace.sessions") == 0
 
 
-def test_the_newest_word_on_a_cursor_wins(lake: LakeWriter) -> None:
-    assert cursor_of(lake, source="rails.pull", kind="sessions") is None
-    take_in(lake, "sessions", [], arrival(), cursor_at=datetime(2026, 3, 1, 11))
-    take_in(lake, "sessions", [], arrival(), cursor_at=datetime(2026, 3, 1, 11, 30))
-    assert cursor_of(lake, source="rails.pull", kind="sessions") == datetime(2026, 3, 1, 11, 30)
-    later, back = NOON + timedelta(hours=1), NOON - timedelta(days=3)
-    set_cursor(lake, source="rails.pull", kind="sessions", cursor_at=back, saved_at=later)
-    assert cursor_of(lake, source="rails.pull", kind="sessions") == back.replace(tzinfo=None)
-    assert cursor_of(lake, source="rails.pull", kind="tutors") is None
-    assert cursor_of(lake, source="rails.webhook", kind="sessions") is None
+def test_corrections_are_applied_before_a_record_is_judged(lake: LakeWriter) -> None:
+    mended = dataclasses.replace(
+        arrival(), corrections=(Correction("replace", "status", "done", "finished"),)
+    )
+    batch = take_in(lake, "sessions", [a_session("s1", status="done"), a_session("s2", status="gone")], mended)
+    assert (batch.loaded_count, batch.quarantined_count) == (1, 1)
+    assert take_in(lake, "sessions", [a_session("s1")], arrival()).duplicate_count == 1
 
 
-def test_personal_text_is_in_its_own_schema_and_nowhere_else(lake: LakeWriter, postgres: Postgres) -> None:
+def test_what_must_be_true_together_with_a_batch_is_written_with_it_or_not_at_all(lake: LakeWriter) -> None:
+    def note(batch: Batch) -> None:
+        save_cursor(
+            lake, source="also", kind="sessions", cursor_at=batch.started_at, batch_id=batch.batch_id,
+            saved_at=batch.started_at,
+        )  # fmt: skip
+
+    def note_and_fail(batch: Batch) -> None:
+        note(batch)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        take_in(lake, "sessions", [a_session()], arrival(), also=note_and_fail)
+    assert cursor_of(lake, source="also", kind="sessions") is None
+    assert count(lake, "raw_marketplace.sessions") == 0
+    batch = take_in(lake, "sessions", [a_session()], arrival(), also=note)
+    assert batch.loaded_count == 1
+    assert cursor_of(lake, source="also", kind="sessions") == batch.started_at
+
+
+def test_personal_text_is_in_its_own_catalogue_and_nowhere_else(lake: LakeWriter, postgres: Postgres) -> None:
     canary = "canary-4711@example.org"
     personal = CONTRACTS["sessions"].personal
     bring(lake, a_session("s1", **dict.fromkeys(personal, canary)), a_session("s2"))
@@ -219,20 +245,24 @@ def test_personal_text_is_in_its_own_schema_and_nowhere_else(lake: LakeWriter, p
         arrival(),
     )
     tables = lake.read(
-        "select schema_name || '.' || table_name as name from duckdb_tables() where database_name = 'lake'"
+        "select database_name || '.' || schema_name || '.' || table_name as name from duckdb_tables() "
+        "where database_name in ('lake', 'pii')"
     )["name"]
-    found = "select 1 from lake.{} as t where contains(t::varchar, $canary)"
+    found = "select 1 from {} as t where contains(t::varchar, $canary)"
     holding = {name for name in tables if lake.read(found.format(name), {"canary": canary}).height}
-    assert holding == {"pii.sessions", "pii.customers", "pii.quarantined_records"}
+    assert holding == {"pii.main.sessions", "pii.main.customers", "pii.main.quarantined_records"}
     assert rows(lake, "pii.sessions", "1")["session_id"].to_list() == ["s1"], (
         "a row only where there is a text"
     )
     # Postgres shows the bytes of a text in hexadecimal.
     spellings = (canary, canary.encode().hex())
-    inlined = {
+    holding = {
         name for name, text in catalogue_text(postgres).items() if any(map(text.__contains__, spellings))
     }
-    assert {name for name in inlined if not name.endswith("_column_stats")} == set()
+    assert holding == {
+        "pii_catalogue.ducklake_file_column_stats",
+        "pii_catalogue.ducklake_table_column_stats",
+    }
 
 
 def test_a_refusal_keeps_its_text_apart_from_its_reason(lake: LakeWriter) -> None:

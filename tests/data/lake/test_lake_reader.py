@@ -44,9 +44,9 @@ ESCAPES = [
     "select * from read_blob('/etc/hostname')",
     "select * from read_json('/etc/hostname')",
     "select * from read_parquet('{lake}raw_marketplace/**/*.parquet')",
-    "select * from read_parquet('{lake}pii/**/*.parquet')",
-    "select * from read_parquet('{lake}marts/../pii/sessions/*.parquet')",
-    "select * from parquet_metadata('{lake}pii/sessions/x.parquet')",
+    "select * from read_parquet('{pii}**/*.parquet')",
+    "select * from read_parquet('{lake}marts/../../lake-pii/main/sessions/*.parquet')",
+    "select * from parquet_metadata('{pii}main/sessions/x.parquet')",
     "select * from sniff_csv('/etc/hostname')",
     "select * from glob('/etc/*')",
     "select * from glob('{lake}**')",
@@ -114,7 +114,10 @@ ESCAPES = [
     # personal data
     "select * from pii.sessions",
     "select count(*) from pii.sessions",
+    "select min(student_comment) from pii.main.sessions",
     "select min(student_comment) from lake.pii.sessions",
+    "select * from __ducklake_metadata_pii.pii_catalogue.ducklake_file_column_stats",
+    "select * from postgres_query('__ducklake_metadata_lake', 'select * from pii_catalogue.ducklake_table')",
     "describe pii.sessions",
     "summarize pii.sessions",
     "select (select max(student_comment) from PII.sessions)",
@@ -126,7 +129,7 @@ ESCAPES = [
 @pytest.fixture(scope="module")
 def filled(opened_lake: LakeWriter) -> LakeWriter:
     opened_lake.connection.execute("delete from lake.raw_marketplace.sessions")
-    opened_lake.connection.execute("delete from lake.pii.sessions")
+    opened_lake.connection.execute("delete from pii.sessions")
     bring(opened_lake, *sessions(250, student_comment=CANARY))
     return opened_lake
 
@@ -176,20 +179,29 @@ def test_parameters_are_values_and_never_sql(reader: LakeReader) -> None:
 @pytest.mark.parametrize("query", ESCAPES)
 def test_an_escape_is_refused(reader: LakeReader, state_settings: Settings, query: str) -> None:
     with pytest.raises(LakeError):
-        reader.query(query.format(lake=state_settings.lake_path))
+        reader.query(query.format(lake=state_settings.lake_path, pii=state_settings.personal_path))
     assert not list(Path(state_settings.lake_path).rglob("escape*"))
     assert reader.query("select count(*) as n from raw_marketplace.sessions")["n"][0] == 250
 
 
 @pytest.mark.parametrize(
-    "query", ["select * from pii.sessions", "select count(*) from read_csv('/etc/hostname')"]
+    ("query", "refusal"),
+    [
+        ("select * from pii.sessions", duckdb.CatalogException),
+        ("select * from read_parquet('{pii}main/sessions/*.parquet')", duckdb.PermissionException),
+        ("select count(*) from read_csv('/etc/hostname')", duckdb.PermissionException),
+    ],
 )
 def test_the_connection_itself_refuses_what_the_guard_would_let_through(
-    reader: LakeReader, query: str, monkeypatch: pytest.MonkeyPatch
+    reader: LakeReader,
+    state_settings: Settings,
+    query: str,
+    refusal: type[Exception],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("data.lake.reader.check_query", lambda *_, **__: None)
-    with pytest.raises(duckdb.PermissionException):
-        reader.query(query)
+    with pytest.raises(refusal):
+        reader.query(query.format(pii=state_settings.personal_path))
 
 
 def test_who_may_see_personal_data_sees_it_and_still_no_files(

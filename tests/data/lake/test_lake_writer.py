@@ -152,5 +152,5 @@ def test_upkeep_leaves_the_newest_hour_alone(lake: LakeWriter) -> None:
 
 def test_personal_rows_are_files_and_not_rows_of_the_catalogue(lake: LakeWriter) -> None:
     bring(lake, a_session(student_comment="x", updated_at=datetime(2026, 3, 1).astimezone().isoformat()))
-    files = lake.read("select * from ducklake_list_files('lake', 'sessions', schema => 'pii')")
+    files = lake.read("select * from ducklake_list_files('pii', 'sessions')")
     assert files.height == 1

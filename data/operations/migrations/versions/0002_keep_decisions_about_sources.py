@@ -86,6 +86,7 @@ def upgrade() -> None:
         _key("erasure_id"),
         sa.Column("person_kind", sa.Text(), nullable=False),
         sa.Column("person_id", sa.Text(), nullable=False),
+        sa.Column("note", sa.Text(), nullable=False),
         sa.Column("requested_by", sa.Text(), nullable=False),
         sa.Column("requested_at", INSTANT, nullable=False),
         sa.Column("finished_at", INSTANT, nullable=True),
@@ -94,8 +95,29 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("erasure_id", name="pk_erasures"),
     )
     op.create_index("ix_erasures_person", "erasures", ["person_kind", "person_id"])
+    # The words in a history may name somebody who asks to be erased; the audit log holds no words, so it never changes.
+    op.execute(
+        """
+        create or replace function refuse_change() returns trigger language plpgsql as $$
+        begin
+            if tg_op = 'UPDATE' and tg_table_name <> 'audit_log'
+                and current_setting('chalkline.erasing', true) = 'on' then
+                return new;
+            end if;
+            raise exception '% is append-only: % refused', tg_table_name, lower(tg_op);
+        end $$
+        """
+    )
 
 
 def downgrade() -> None:
+    op.execute(
+        """
+        create or replace function refuse_change() returns trigger language plpgsql as $$
+        begin
+            raise exception '% is append-only: % refused', tg_table_name, lower(tg_op);
+        end $$
+        """
+    )
     for table in ("erasures", "feed_releases", "replay_requests", "corrections", "api_keys"):
         op.drop_table(table)
