@@ -1,4 +1,4 @@
-"""The bench's command line: `python -m bench [rebuild] [pull] [fast_lane] [aggregates] [--profile demo]`."""
+"""The bench's command line: `python -m bench [rebuild] [pull] [fast_lane] [aggregates] [receiver] [--profile demo]`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from bench.worker import prepare
 from data.clock import SystemClock
 
 Profile = Literal["tiny", "demo", "full"]
-PIECES = ("rebuild", "pull", "fast_lane", "aggregates")
+PIECES = ("rebuild", "pull", "fast_lane", "aggregates", "receiver")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

@@ -29,6 +29,7 @@ RECENT_DAYS = {"tiny": 14, "demo": 60, "full": 60}
 EVENT_TIMES = {
     "sessions": "session_start_time",
     "inbound_calls": "call_date",
+    "reschedules": "rescheduled_at",
     "engagement_events": "occurred_at",
 }
 RECENT = "-recent"

@@ -64,8 +64,7 @@ def _texts(file: Path, traces: Traces) -> Iterator[str]:
         yield from _cells(file)
         return
     overlap = max((len(text.encode()) for text in traces.spelled), default=0)
-    opening = gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb")
-    with opening as opened:
+    with gzip.open(file, "rb") if file.suffix == ".gz" else file.open("rb") as opened:
         kept = b""
         while chunk := opened.read(CHUNK):
             yield (kept + chunk).decode("utf-8", "replace")

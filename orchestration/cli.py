@@ -9,13 +9,15 @@ from typing import Annotated, Literal
 import typer
 from rich.markup import escape
 
-from orchestration.commands import feeds, imports, keys, quarantine, recompute, secret, users
+from orchestration.commands import feeds, imports, keys, people, quarantine, recompute, secret, users
 from orchestration.commands.terminal import ACTOR, err, house, out, prepared
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 world_app = typer.Typer(no_args_is_help=True, help="The simulated marketplace.")
 app.command("import")(imports.import_)
 app.command()(recompute.recompute)
+app.command()(people.erase)
+app.command()(people.export_person)
 app.add_typer(world_app, name="world")
 app.add_typer(users.app, name="users")
 app.add_typer(quarantine.app, name="quarantine")

@@ -6,6 +6,7 @@ With a real stream the file is imported and the day is the last one that the str
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -170,7 +171,10 @@ def _import_history(house: House, console: Console) -> str:
         if cursor_of(lake, source=SOURCE, kind="sessions") is not None:
             return "known already"
     boundary = (house.clock.now() - NEWS).replace(minute=0, second=0, microsecond=0)
-    rows = import_history(house, export_history(house.settings, before=boundary), console=console)
+    folder = export_history(house.settings, before=boundary)
+    rows = import_history(house, folder, console=console)
+    # The export holds everybody's names, and what is in the lake can be exported again.
+    shutil.rmtree(folder)
     with house.lake() as lake:
         for kind in FEEDS:
             set_cursor(lake, source=SOURCE, kind=kind, cursor_at=boundary, saved_at=house.clock.now())

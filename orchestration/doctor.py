@@ -35,6 +35,7 @@ def examine(house: House) -> list[Finding]:
         "feeds": _feeds,
         "webhook secrets": _secrets,
         "mail": _mail,
+        "erasures": _erasures,
     }
     findings = []
     for what, look in looks.items():
@@ -113,3 +114,13 @@ def _mail(house: House) -> str:
     if house.settings.resend_api_key is None:
         return f"no Resend key: mail goes to {house.settings.outbox_path}"
     return "goes out by Resend"
+
+
+def _erasures(house: House) -> str:
+    from data.operations import erasures
+
+    with house.operations.session() as session:
+        waiting = [f"{row.person_kind} {row.person_id}" for row in erasures.unfinished(session)]
+    if waiting:
+        raise RuntimeError(f"begun and not finished: {', '.join(waiting)}; run `chalkline erase` for each again")
+    return "none is unfinished"

@@ -54,7 +54,13 @@ class Api:
 
 def create_app(api: Api) -> FastAPI:
     """Build the application, with its OpenAPI page at /docs."""
-    app = FastAPI(title="Chalkline read API", description=DESCRIPTION, version="1", redoc_url=None)
+    app = FastAPI(
+        title="Chalkline read API",
+        description=DESCRIPTION,
+        version="1",
+        redoc_url=None,
+        redirect_slashes=False,
+    )
     app.state.api = api
     answer_problems(app, hint="what can be asked is listed at /docs")
     app.get("/up")(up)

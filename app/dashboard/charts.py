@@ -138,8 +138,8 @@ def quality_over_time(rows: pl.DataFrame, *, limits: Sequence[tuple[str, float]]
     )
     rules = alt.Chart(pl.DataFrame([{"name": name, "floor": floor} for name, floor in limits]))
     dashes = rules.mark_rule(strokeDash=[4, 4], color=colours.muted).encode(y=alt.Y("floor:Q", scale=scale))
-    names = rules.mark_text(align="right", dx=-2, dy=-6, fontSize=11, color=colours.muted, font=FONT).encode(
-        x=alt.value("width"), y=alt.Y("floor:Q", scale=scale), text="name:N"
+    names = rules.mark_text(align="left", dx=4, dy=8, fontSize=11, color=colours.muted, font=FONT).encode(
+        x=alt.value(0), y=alt.Y("floor:Q", scale=scale), text="name:N"
     )
     return styled(alt.layer(line, points, *([dashes, names] if limits else [])), height=200)
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from app.dashboard import access, stores
 from app.dashboard.identity import Person
+from data.operations import erasures as erasure_service
 from data.operations.tables import Publication
 
 
@@ -50,4 +51,35 @@ def versions(person: Person | None, *, limit: int = 50) -> list[Version]:
                 note=row.note,
             )
             for row in rows
+        ]
+
+
+@dataclass(frozen=True)
+class ErasedPerson:
+    """One request to erase a person. found and left count what the proof saw before and after."""
+
+    person_kind: str
+    person_id: str
+    requested_by: str
+    requested_at: datetime
+    finished_at: datetime | None
+    found: int | None
+    left: int | None
+
+
+def erasures(person: Person | None, *, limit: int = 50) -> list[ErasedPerson]:
+    """Return the newest erasures, newest first, by identifier: the names are gone."""
+    access.require(person, "see_data_health")
+    with stores.operations().session() as session:
+        return [
+            ErasedPerson(
+                person_kind=row.person_kind,
+                person_id=row.person_id,
+                requested_by=row.requested_by,
+                requested_at=row.requested_at,
+                finished_at=row.finished_at,
+                found=sum(row.proof["before"].values()) if row.proof else None,
+                left=sum(row.proof["after"].values()) if row.proof else None,
+            )
+            for row in erasure_service.recent(session, limit=limit)
         ]

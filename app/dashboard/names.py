@@ -44,12 +44,13 @@ def names(lens: Lens) -> Names:
     """Return the names that this person may see."""
     if not access.may(lens.person, "see_names"):
         return Names({}, {})
-    state = str(stores.settings().state)
-    snapshot = lens.published.snapshot_id
-    return Names(_names(state, snapshot, "tutors"), _names(state, snapshot, "customers"))
+    state, snapshot = str(stores.settings().state), lens.published.snapshot_id
+    # Names have no versions: an erased one must be gone with the next look, not with the next publication.
+    newest = stores.reader(snapshot, personal=True).personal_snapshot_id()
+    return Names(_names(state, snapshot, newest, "tutors"), _names(state, snapshot, newest, "customers"))
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
-def _names(state: str, snapshot_id: int, kind: str) -> dict[str, str]:
+def _names(state: str, snapshot_id: int, personal_snapshot_id: int, kind: str) -> dict[str, str]:
     rows = stores.reader(snapshot_id, personal=True).query(_SQL[kind])
     return dict(rows.iter_rows())

@@ -80,7 +80,7 @@ def published() -> Published | None:
 
 
 def reader(snapshot_id: int, *, personal: bool) -> LakeReader:
-    """Return the shared reader of one snapshot; only a personal one can open the files of pii."""
+    """Return the shared reader of one snapshot; only a personal one has personal data attached."""
     return _reader(str(settings().state), snapshot_id, personal)
 
 

@@ -29,7 +29,7 @@ log = structlog.get_logger("chalkline.receiver")
 
 @dataclass(frozen=True)
 class Receiver:
-    """What the endpoints work with. Secrets, keys and corrections are asked for each time: they change while we serve."""
+    """What the endpoints work with. Secrets, keys and corrections change while it serves."""
 
     landing: Landing
     clock: Clock
@@ -41,7 +41,9 @@ class Receiver:
 
 def create_app(receiver: Receiver) -> FastAPI:
     """Build the application. The judge is called after the answer; its failure never reaches the sender."""
-    app = FastAPI(title="Chalkline receiver", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Chalkline receiver", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False
+    )
     answer_problems(app, hint=HINT)
     _serve_webhooks(app, receiver)
     _serve_tracking(app, receiver)

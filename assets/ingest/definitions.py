@@ -8,10 +8,13 @@ from assets.ingest.pull import FEEDS, Account, Feed
 from assets.ingest.replay import carry_out_waiting
 from assets.ingest.tries import Tried, try_feed
 from assets.resources import House
+from data.contracts import Kind
 from data.settings import Settings
 
 GROUP = "ingest"
 PREVIEW_ROWS = 5
+TOLD_BY_MESSAGES: frozenset[Kind] = frozenset({"sessions", "reschedules", "engagement_events"})
+"""Kinds that webhooks bring too."""
 
 
 def account_metadata(account: Account) -> dict[str, dg.MetadataValue]:
@@ -65,7 +68,7 @@ def _pull_asset(feed: Feed) -> dg.AssetsDefinition:
         group_name=GROUP,
         kinds={"python", "ducklake"},
         # Messages of the landing end in the same tables, so they are taken in before the pull reads its cursor.
-        deps=[["landing", "messages"]] if feed.kind == "sessions" else None,
+        deps=[["landing", "messages"]] if feed.kind in TOLD_BY_MESSAGES else None,
         description=f"{feed.kind} as the API gave them, one row per version. Append-only; a rerun adds nothing.",
     )
     def pulled(context: dg.AssetExecutionContext, house: dg.ResourceParam[House]) -> dg.MaterializeResult:

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from assets.ingest.events import build_events, count_unmatched, read_lookups
+from assets.ingest.events import Unmatched, build_events, count_unmatched, read_lookups
 from assets.ingest.mapping import FieldClass, Mapping, MappingError, field_class
 from assets.ingest.reading import LINE, quote_name, read_file
 from assets.ingest.sandbox import FRACTIONAL_TYPES, Sandbox
@@ -37,13 +37,13 @@ OUR_LINE = quote_name(LINE)
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What a mapping made of a file, before anything is judged or stored. unmatched: lookup, events without a row."""
+    """What a mapping made of a file, before anything is judged or stored."""
 
     file_row_count: int
     record_count: int
     empty_fields: tuple[str, ...]
     lacking_columns: tuple[str, ...]
-    unmatched: tuple[tuple[str, int], ...]
+    unmatched: tuple[Unmatched, ...]
     repeated_times: int
     skipped_times: int
     first_event_at: datetime | None

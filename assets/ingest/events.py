@@ -5,6 +5,7 @@ What belongs here: everything of a mapping that is about rows. What does not: th
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from assets.ingest.mapping import Lookup, Mapping
@@ -17,6 +18,15 @@ MOST_REPEATS = 10_000
 """Records that one row may stand for. A larger number is a mistake of the file, not a busy moment."""
 OURS = ("event_order", "repeat_number")
 """Columns that we add to the events."""
+
+
+@dataclass(frozen=True)
+class Unmatched:
+    """How many events found nothing in a lookup, and the line of the first one."""
+
+    name: str
+    count: int
+    line: int | None
 
 
 def read_lookups(sandbox: Sandbox, file: Path, mapping: Mapping, limits: Limits) -> None:
@@ -62,14 +72,14 @@ def build_events(sandbox: Sandbox, file: Path, mapping: Mapping) -> list[str]:
     return walls
 
 
-def count_unmatched(sandbox: Sandbox, mapping: Mapping) -> tuple[tuple[str, int], ...]:
+def count_unmatched(sandbox: Sandbox, mapping: Mapping) -> tuple[Unmatched, ...]:
     """Return for each lookup how many events found nothing in it, where there are any."""
-    counts = ((name, sandbox.one(_nothing_found(name))[0]) for name in mapping.lookups)
-    return tuple((name, count) for name, count in counts if count)
+    found = (Unmatched(name, *sandbox.one(_nothing_found(name))) for name in mapping.lookups)
+    return tuple(one for one in found if one.count)
 
 
 def _nothing_found(name: str) -> str:
-    return f"select count(*) from events where {quote_name(name)} is null"
+    return f"select count(*), min({quote_name(LINE)}) from events where {quote_name(name)} is null"
 
 
 def _rows_of(name: str) -> str:

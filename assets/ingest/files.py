@@ -64,7 +64,7 @@ def import_file(
 
     A second import adds nothing. One that was stopped goes on behind its last finished chunk, unless from_start.
     Raises UnreadableFile or MappingError, and then nothing was stored. A bad record never holds back a good one: it
-    goes to quarantine, and the report says why.
+    goes to quarantine, and the report says why. Counts by cause add up to the records refused.
     """
     mended = corrections(mapping.source, mapping.kind)
     with _chunks_of(file, mapping, limits, chunk_rows) as chunks:
@@ -102,7 +102,8 @@ def rehearse_file(
 ) -> ImportReport:
     """Read, map and judge a whole file and store nothing: the lake is not even opened.
 
-    The report shows the first `show` records as they would come in. Raises UnreadableFile or MappingError.
+    The report shows the first `show` records as they would come in, and of each refused record all that is wrong
+    with it. Raises UnreadableFile or MappingError.
     """
     mended = corrections(mapping.source, mapping.kind)
     with _chunks_of(file, mapping, limits, chunk_rows) as chunks:
@@ -165,15 +166,19 @@ class _Account:
             self._count_refusals(chunk())
 
     def rehearse(self, chunk: Chunk) -> None:
-        self.loaded_count += len(chunk.records) - self._count_refusals(chunk)
+        self.loaded_count += len(chunk.records) - self._count_refusals(chunk, is_rehearsal=True)
 
-    def _count_refusals(self, chunk: Chunk) -> int:
-        found = list(refused_in(self._kind, chunk, self._corrections))
-        self.tally.add(found)
-        for one in found:
-            self._refused(one)
-        self.quarantined_count += len(found)
-        return len(found)
+    def _count_refusals(self, chunk: Chunk, *, is_rehearsal: bool = False) -> int:
+        count = 0
+        for found in refused_in(self._kind, chunk, self._corrections):
+            # Who rehearses wants to know all that there is to mend; who imports, why a record is in quarantine.
+            told = found if is_rehearsal else found[:1]
+            self.tally.add(told)
+            for one in told:
+                self._refused(one)
+            count += 1
+        self.quarantined_count += count
+        return count
 
 
 def _look_at_sample(
@@ -187,10 +192,10 @@ def _look_at_sample(
     if len(refused) < sample:
         return
     tally = RefusalTally(mapping.fields)
-    tally.add(refused)
+    tally.add(found[0] for found in refused)
     worst = tally.groups()[0]
     shown = worst.examples[0].value or "a value that may be personal"
-    hint = f"; try {worst.hint}" if worst.hint else ""
+    hint = f"; to mend: {worst.hint}" if worst.hint else ""
     raise MappingError(
         f"mapping {mapping.name} on {file.name}: all of the first {sample:,} records were refused, "
         f"most for fields.{worst.field}: {worst.reason} (such as {shown}){hint}; nothing was stored"

@@ -42,8 +42,6 @@ def hint_for(reason: str, value: str | None, expression: str | None) -> str | No
         return f"translate the words of the source: case {x} when {_sql_text(text)} then … end"
     if "valid boolean" in reason:
         return f"write a condition: {x} = {_sql_text(text)}"
-    if "time zone" in reason:
-        return None
     return None
 
 

@@ -263,7 +263,7 @@ def _missing_fields(mapping: Mapping) -> list[str]:
     if mapping.kind == "sessions":
         problems += [
             f"constants.{name}: is missing; say what a missing join time means in this source "
-            "(docs/importing.md, Attendance)"
+            "(docs/mappings.md, Attendance)"
             for name in MUST_BE_SAID
             if name not in said
         ]

@@ -19,6 +19,9 @@ from data.landing import Landing
 from data.postgres import advisory_lock, engine_for, open_postgres
 from data.settings import Settings
 
+TAKER = "landing.take"
+"""Lock of whoever moves or changes messages of the landing."""
+
 
 def take_messages(
     lake: LakeWriter,
@@ -35,7 +38,7 @@ def take_messages(
     """
     account = Account()
     engine = engine_for(open_postgres(settings).url("lake"))
-    with advisory_lock(engine, "landing.take"):
+    with advisory_lock(engine, TAKER):
         records: dict[tuple[str, Kind], list[Any]] = defaultdict(list)
         taken: list[str] = []
         for drop in landing.claim():

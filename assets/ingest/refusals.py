@@ -19,7 +19,7 @@ from typing import Any
 
 from assets.ingest.evaluation import Chunk
 from assets.ingest.hints import hint_for
-from data.contracts import CONTRACTS, Correction, Kind, Refusal, judge
+from data.contracts import CONTRACTS, Correction, Kind, Refusal, faults, judge
 
 EXAMPLES = 3
 WHOLE_RECORD = "record"
@@ -29,7 +29,7 @@ STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True)
 class RefusedRecord:
-    """One refused record of a file. value is JSON text, or None where it may be personal."""
+    """One fault of a refused record of a file. value is JSON text, or None where it may be personal."""
 
     line: int
     record_id: str | None
@@ -51,12 +51,19 @@ class RefusalGroup:
 
 def refused_in(
     kind: Kind, chunk: Chunk, corrections: Sequence[Correction], *, first: int | None = None
-) -> Iterator[RefusedRecord]:
-    """Judge the records of a chunk, or its first ones, and give those that are refused, with their lines."""
+) -> Iterator[tuple[RefusedRecord, ...]]:
+    """Judge the records of a chunk, or its first ones, and give for each that is refused all that is wrong with it.
+
+    What stands first is why it is refused: that is what the quarantine says.
+    """
+    if not judge(kind, chunk.records[:first], corrections=corrections).refusals:
+        return
     for record, line in zip(chunk.records[:first], chunk.lines[:first], strict=True):
-        for refusal in judge(kind, [record], corrections=corrections).refusals:
-            yield RefusedRecord(
-                line, refusal.record_id, refusal.field, refusal.reason, _shown(kind, record, refusal)
+        found = faults(kind, record, corrections=corrections)
+        if found:
+            yield tuple(
+                RefusedRecord(line, one.record_id, one.field, one.reason, _shown(kind, record, one))
+                for one in found
             )
 
 

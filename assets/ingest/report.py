@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from assets.ingest.events import Unmatched
 from assets.ingest.refusals import RefusalGroup, RefusedRecord
 from data.contracts import Kind
 
@@ -51,7 +52,7 @@ class ImportReport:
     refusals: tuple[RefusalGroup, ...]
     empty_fields: tuple[str, ...]
     lacking_columns: tuple[str, ...]
-    unmatched: tuple[tuple[str, int], ...]
+    unmatched: tuple[Unmatched, ...]
     time_zone: str | None
     repeated_times: int
     skipped_times: int
@@ -113,7 +114,10 @@ class ImportReport:
         ]
 
     def _oddities(self) -> list[str]:
-        lines = [f"  {count:,} found nothing in the lookup {name}" for name, count in self.unmatched]
+        lines = [
+            f"  {lookup.count:,} found nothing in the lookup {lookup.name}, first at {self.place} {lookup.line:,}"
+            for lookup in self.unmatched
+        ]
         if self.repeated_times:
             lines.append(
                 f"  {self.repeated_times:,} times occur twice in {self.time_zone}; taken as the earlier"
@@ -136,13 +140,17 @@ class ImportReport:
     def _refused(self, *, with_values: bool) -> list[str]:
         if not self.refusals:
             return []
-        told = "" if self.is_rehearsal else " (chalkline quarantine list shows them all)"
+        told = (
+            " (all that is wrong; a record may stand under several)"
+            if self.is_rehearsal
+            else " (chalkline quarantine list shows them all)"
+        )
         lines = ["", f"Refused{told}:"]
         for group in self.refusals:
             lines.append(f"  {group.count:>8,}  {group.field}: {group.reason}")
             if with_values:
                 lines += [f"            {self.place} {_told(example)}" for example in group.examples]
-                lines += [f"            try {group.hint}"] if group.hint else []
+                lines += [f"            to mend: {group.hint}"] if group.hint else []
             else:
                 numbers = ", ".join(f"{example.line:,}" for example in group.examples)
                 lines.append(f"            first at {self.place} {numbers}")

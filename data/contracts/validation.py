@@ -55,13 +55,28 @@ def judge(kind: Kind, records: Iterable[Any], *, corrections: Sequence[Correctio
         try:
             row = contract.model_validate(corrected(record, corrections)).model_dump()
         except ValidationError as error:
-            judged.refusals.append(_refusal(kind, contract, record, error))
+            judged.refusals.append(_refusal(kind, contract, record, _problems(error)[0]))
         except RecursionError:
             judged.refusals.append(_refuse(kind, contract, record, "record", "is nested too deeply", ""))
         else:
             row["version_hash"] = version_hash(row)
             judged.rows.append(row)
     return judged
+
+
+def faults(kind: Kind, record: Any, *, corrections: Sequence[Correction] = ()) -> list[Refusal]:
+    """Return everything that is wrong with one record, where a judge names what it meets first. Empty if nothing is.
+
+    For whoever mends a source: one look shows all that there is to mend.
+    """
+    contract = CONTRACTS[kind]
+    try:
+        contract.model_validate(corrected(record, corrections))
+    except ValidationError as error:
+        return [_refusal(kind, contract, record, problem) for problem in _problems(error)]
+    except RecursionError:
+        return [_refuse(kind, contract, record, "record", "is nested too deeply", "")]
+    return []
 
 
 def version_hash(row: Mapping[str, Any]) -> str:
@@ -76,14 +91,17 @@ def _canonical(value: Any) -> str:
     raise TypeError(f"no canonical text for {type(value).__name__}")
 
 
-def _refusal(kind: Kind, contract: type[Record], record: Any, error: ValidationError) -> Refusal:
-    first = error.errors(include_url=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    reason = first["msg"].removeprefix("Value error, ")
+def _problems(error: ValidationError) -> Sequence[Mapping[str, Any]]:
+    return error.errors(include_url=False, include_context=False)
+
+
+def _refusal(kind: Kind, contract: type[Record], record: Any, problem: Mapping[str, Any]) -> Refusal:
+    place = ".".join(str(part) for part in problem["loc"])
+    reason = problem["msg"].removeprefix("Value error, ")
     if not place:
         # What a contract says of a whole record begins with the field that it is about.
-        place = reason.split(" ", 1)[0] if first["type"] == "value_error" else "record"
-    return _refuse(kind, contract, record, place, reason, _short(first.get("input"), VALUE_LIMIT))
+        place = reason.split(" ", 1)[0] if problem["type"] == "value_error" else "record"
+    return _refuse(kind, contract, record, place, reason, _short(problem.get("input"), VALUE_LIMIT))
 
 
 def _refuse(kind: Kind, contract: type[Record], record: Any, place: str, reason: str, value: str) -> Refusal:

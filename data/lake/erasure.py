@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -16,6 +15,7 @@ import polars as pl
 from data.contracts.personal import IDENTIFYING, Person, is_about, personal_texts, text_without_personal
 from data.lake.personal import forget_history, keep_only, no_intake
 from data.lake.writer import LakeWriter
+from data.traces import Traces, longest_first, replaced, spellings
 
 SHORTEST_NAME = 5
 """Shorter ones stand within other words: searched for, they would be found where nobody meant them."""
@@ -26,25 +26,6 @@ SPOKEN = ("student_comment", "tutor_comment", "ai_summary", "transcript_url", "v
 
 Refused = tuple[str, str | None, str]
 """Id, value and text of a refused record."""
-
-
-@dataclass(frozen=True)
-class Traces:
-    """The texts by which a person can be found, wherever these stand.
-
-    own: names and contacts. told: what was said in their sessions, and where it was recorded. Left out and counted:
-    shared ones, which stand in somebody else's records too, and short ones.
-    """
-
-    own: tuple[str, ...] = ()
-    told: tuple[str, ...] = ()
-    shared_count: int = 0
-    short_count: int = 0
-
-    @property
-    def all(self) -> tuple[str, ...]:
-        """Every text to search for, the longest first, so that a part never hides the whole."""
-        return tuple(sorted({*self.own, *self.told}, key=lambda text: (-len(text), text)))
 
 
 def is_known(lake: LakeWriter, person: Person) -> bool:
@@ -81,6 +62,7 @@ def traces_of(
     )
     shared_told = _standing_in(long_told, _words_of_others(lake, person))
     return Traces(
+        identifier=person.person_id,
         own=tuple(sorted(long_own - shared_own)),
         told=tuple(sorted(long_told - shared_told)),
         shared_count=len(shared_own | shared_told),
@@ -90,7 +72,7 @@ def traces_of(
 
 def names_of(lake: LakeWriter, person: Person) -> tuple[str, ...]:
     """Return every name and contact that is known of a person, also those that others have too, the longest first."""
-    return tuple(sorted(_names_of(lake, person), key=lambda text: (-len(text), text)))
+    return longest_first(_names_of(lake, person))
 
 
 def _names_of(lake: LakeWriter, person: Person) -> set[str]:
@@ -146,27 +128,25 @@ def _standing_in(texts: Collection[str], others: Iterable[pl.Series]) -> set[str
     return found
 
 
-def _refused(lake: LakeWriter, person: Person, names: Collection[str]) -> list[Refused]:
-    """Return id, value and text of the refused records that are about a person or hold one of their texts."""
+def _refused(lake: LakeWriter, person: Person, spelled: Collection[str]) -> list[Refused]:
+    """Return the refused records that are about a person, or in which one of these texts stands."""
     rows = lake.read(
         "select quarantine_id, value, record_json from pii.quarantined_records where contains(record_json, $id) "
-        "or exists (select 1 from (select unnest($names::varchar[]) as name) as known "
-        "where contains(record_json, name) or contains(value, name))",
-        {"id": person.person_id, "names": sorted({*names, *map(_escaped, names)})},
+        "or exists (select 1 from (select unnest($texts::varchar[]) as one) as known "
+        "where contains(record_json, one) or contains(value, one))",
+        {"id": json.dumps(person.person_id)[1:-1], "texts": list(spelled)},
     )
     return [
         (identifier, value, text)
         for identifier, value, text in rows.iter_rows()
-        if is_about(_document(text), [person]) or _holds((value, text), names) or _document(text) is None
+        if _is_theirs(text, person) or any(one in text or one in (value or "") for one in spelled)
     ]
 
 
-def _holds(texts: Iterable[str | None], names: Collection[str]) -> bool:
-    return any(name in text or _escaped(name) in text for text in texts if text for name in names)
-
-
-def _escaped(text: str) -> str:
-    return json.dumps(text)[1:-1]
+def _is_theirs(text: str, person: Person) -> bool:
+    # What cannot be read but holds their identifier may be about them.
+    document = _document(text)
+    return is_about(document, [person]) if document is not None else person.person_id in text
 
 
 def _document(text: str) -> Any:
@@ -184,16 +164,19 @@ def held_of(lake: LakeWriter, person: Person, traces: Traces) -> int:
         "using (session_id))",
         {"id": person.person_id},
     ).item()
-    refused = sum(row[1:] != _cleaned(row, person, traces)[1:] for row in _refused(lake, person, traces.all))
+    refused = sum(
+        row[1:] != _cleaned(row, person, traces)[1:] for row in _refused(lake, person, traces.spelled)
+    )
     return int(keyed) + _mentions(lake, person, traces.own).height + refused
 
 
 def _cleaned(row: Refused, person: Person, traces: Traces) -> Refused:
     identifier, value, text = row
-    if is_about(_document(text), [person]) or _document(text) is None:
+    if _is_theirs(text, person):
         value, text = None, text_without_personal(text)
-    value = None if value is None else _without(value, traces.all, person)
-    return identifier, value, _without(text, traces.all, person)
+    escaped = json.dumps(person.person_id)[1:-1]
+    cleaned = None if value is None else replaced(value, traces.spelled, escaped)
+    return identifier, cleaned, replaced(text, traces.spelled, escaped)
 
 
 def _mentions(lake: LakeWriter, person: Person, names: Sequence[str]) -> pl.DataFrame:
@@ -203,7 +186,7 @@ def _mentions(lake: LakeWriter, person: Person, names: Sequence[str]) -> pl.Data
         f"select others.* from pii.sessions as others anti join {_THEIRS.format(kind=person.kind)} as theirs "
         f"using (session_id) where exists (select 1 from (select unnest($names::varchar[]) as name) as known "
         f"where {holds})",
-        {"id": person.person_id, "names": list(names)},
+        {"id": person.person_id, "names": [one for name in names for one in spellings(name)]},
     )
 
 
@@ -226,9 +209,10 @@ def _erase_keyed(lake: LakeWriter, person: Person) -> None:
 
 
 def _erase_sessions(lake: LakeWriter, person: Person, traces: Traces) -> None:
+    spelled = longest_first(one for name in traces.own for one in spellings(name))
     changed = _mentions(lake, person, traces.own).with_columns(
-        pl.col(column).str.replace_many(list(traces.own), [person.person_id] * len(traces.own))
-        for column in (SPOKEN if traces.own else ())
+        pl.col(column).str.replace_many(list(spelled), [person.person_id] * len(spelled), leftmost=True)
+        for column in (SPOKEN if spelled else ())
     )
     theirs = _THEIRS.format(kind=person.kind)
     lake.connection.register("changed_rows", changed)
@@ -247,7 +231,7 @@ def _erase_sessions(lake: LakeWriter, person: Person, traces: Traces) -> None:
 
 def _erase_refused(lake: LakeWriter, person: Person, traces: Traces) -> None:
     changed = pl.DataFrame(
-        [_cleaned(row, person, traces) for row in _refused(lake, person, traces.all)],
+        [_cleaned(row, person, traces) for row in _refused(lake, person, traces.spelled)],
         schema=dict.fromkeys(("quarantine_id", "value", "record_json"), pl.String()),
         orient="row",
     )
@@ -263,9 +247,16 @@ def _erase_refused(lake: LakeWriter, person: Person, traces: Traces) -> None:
         lake.connection.unregister("changed_rows")
 
 
-def _without(text: str, texts: Sequence[str], person: Person) -> str:
-    for one in texts:
-        text = text.replace(_escaped(one), _escaped(person.person_id)).replace(
-            one, _escaped(person.person_id)
-        )
-    return text
+def files_holding(lake: LakeWriter, path: str, traces: Traces) -> int:
+    """Count the Parquet files below a path that hold a text, whether or not a snapshot still names them."""
+    files = lake.read("select file from glob($pattern)", {"pattern": f"{path}**/*.parquet"})["file"]
+    return sum(_file_holds(lake, file, traces) for file in files)
+
+
+def _file_holds(lake: LakeWriter, file: str, traces: Traces) -> bool:
+    result = lake.connection.execute("select columns(*)::varchar from read_parquet($file)", {"file": file})
+    for batch in result.to_arrow_reader(ROWS_AT_ONCE):
+        frame = pl.DataFrame(pl.from_arrow(batch))
+        if any(traces.count_in(frame[column].drop_nulls()) for column in frame.columns):
+            return True
+    return False

@@ -33,29 +33,36 @@ What does not: window lengths (vars in dbt_project.yml). Nothing reads the machi
 {#
 The first instant (UTC) at which the clocks of a zone show a time, or have jumped past it. zone: SQL for its name.
 DuckDB alone takes the second of an hour that comes twice, and moves a skipped time past the jump by as much as it
-lies in it. Clocks jump by half an hour or an hour, at a full or half hour of UTC.
+lies in it. Clocks jump by half an hour or an hour, at a full or half hour of UTC; most times are near no jump.
 #}
 {% macro first_shown(wall, zone) -%}
-    list_min(
-        list_filter(
-            list_transform(
-                [0, 30, 60], lambda step : (({{ wall }}) at time zone {{ zone }} at time zone 'UTC') - to_minutes(step)
+    {%- set instant = "(" ~ wall ~ ") at time zone " ~ zone ~ " at time zone 'UTC'" -%}
+    {%- set hour_before = "(" ~ instant ~ " - interval 1 hour)" -%}
+    case
+        when
+            ({{ instant }}) at time zone 'UTC' at time zone {{ zone }} = {{ wall }}
+            and {{ hour_before }} at time zone 'UTC' at time zone {{ zone }} = {{ wall }} - interval 1 hour
+            then {{ instant }}
+        else
+            list_min(
+                list_filter(
+                    [
+                        {{ instant }},
+                        {{ instant }} - interval 30 minutes,
+                        {{ instant }} - interval 60 minutes,
+                        time_bucket(interval 30 minutes, {{ instant }}),
+                        time_bucket(interval 30 minutes, {{ instant }}) - interval 30 minutes
+                    ],
+                    lambda moment : moment at time zone 'UTC' at time zone {{ zone }} >= {{ wall }}
+                )
             )
-            || list_transform(
-                [0, 30, 60],
-                lambda step :
-                    time_bucket(interval 30 minutes, ({{ wall }}) at time zone {{ zone }} at time zone 'UTC')
-                    - to_minutes(step)
-            ),
-            lambda instant : (instant at time zone 'UTC' at time zone {{ zone }}) >= ({{ wall }})
-        )
-    )
+    end
 {%- endmacro %}
 
 {# The first instant of a business date. #}
 {% macro first_instant_of(day) -%}
     {%- set zone = "'" ~ var("business_time_zone") ~ "'" -%}
-    {{ first_shown("(" ~ day ~ ")::timestamp", zone) }}
+    ({{ first_shown("(" ~ day ~ ")::timestamp", zone) }})
 {%- endmacro %}
 
 {# The first instant that no longer belongs to as_of_to. #}

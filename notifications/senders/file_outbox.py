@@ -9,15 +9,16 @@ import hashlib
 import html
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import format_datetime, parsedate_to_datetime
 from pathlib import Path
+from typing import cast
 
-from notifications.message import Message
+from notifications.message import RESERVED, Message, MessageKind
 from notifications.senders.base import Receipt, Sender
 
 NAME = re.compile(r"^(?P<number>\d{5})-.*-(?P<key>[0-9a-f]{12})\.eml$")
@@ -59,6 +60,45 @@ class FileSender(Sender):
                 _write(self._folder / f"{stem}.eml", self._as_mail(message).as_bytes())
             self._write_index()
         return Receipt("sent", provider_id=f"{stem}.eml")
+
+    def rewrite(self, change: Callable[[Message], Message]) -> int:
+        """Let every mail in the folder be changed, file names and index too. Returns how many are not what they were.
+
+        Safe to repeat, and to stop anywhere: an old file goes after the new one is there.
+        """
+        if not self._folder.is_dir():
+            return 0
+        changed = 0
+        with self._alone():
+            for draft in self._folder.glob(".*.draft"):
+                draft.unlink()
+            for place in sorted(self._folder.glob("*.eml")):
+                if NAME.match(place.name):
+                    changed += self._rewrite_one(place, change)
+            self._known.clear()
+            self._write_index()
+        return changed
+
+    def _rewrite_one(self, place: Path, change: Callable[[Message], Message]) -> bool:
+        before = read_mail(place)
+        after = change(before)
+        stem = f"{place.name[:5]}-{_slug(after.subject)}-{place.stem[-12:]}"
+        if after == before and stem == place.stem:
+            return False
+        _write(self._folder / f"{stem}.html", after.html.encode())
+        _write(self._folder / f"{stem}.eml", self._as_mail(after).as_bytes())
+        if stem != place.stem:
+            place.with_suffix(".html").unlink(missing_ok=True)
+            place.unlink()
+        return True
+
+    def stems(self) -> dict[str, str]:
+        """Return the name of each mail's files by the key in it."""
+        return {
+            found["key"]: place.stem
+            for place in sorted(self._folder.glob("*.eml"))
+            if (found := NAME.match(place.name))
+        }
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -114,6 +154,28 @@ def _write(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+def read_mail(path: Path) -> Message:
+    """Return the message that a mail file was made from."""
+    mail = message_from_bytes(path.read_bytes(), policy=policy.default)
+    parts = {kind: mail.get_body(preferencelist=(kind,)) for kind in ("plain", "html")}
+    text, html_text = (part.get_content() if part is not None else "" for part in parts.values())
+    own = {
+        name: str(value)
+        for name, value in mail.items()
+        if name.lower() not in RESERVED and not name.startswith("X-Chalkline-")
+    }
+    return Message(
+        to=str(mail["To"]),
+        subject=str(mail["Subject"]),
+        html=html_text,
+        text=text,
+        idempotency_key=str(mail["X-Chalkline-Key"]),
+        kind=cast("MessageKind", str(mail["X-Chalkline-Kind"])),
+        headers=own,
+        composed_at=parsedate_to_datetime(mail["Date"]) if mail["Date"] else None,
+    )
 
 
 def _read_entry(path: Path) -> _Entry:

@@ -12,7 +12,7 @@ from data.operations.tables import AlertEpisode, EpisodeEvent, OutboxRow
 from data.postgres import open_postgres
 from tests.reliability.deployment import Deployment
 
-KINDS = ("sessions", "customers", "tutors", "inbound_calls", "engagement_events")
+KINDS = ("sessions", "customers", "tutors", "inbound_calls", "reschedules", "engagement_events")
 
 
 @dataclass(frozen=True)

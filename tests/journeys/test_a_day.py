@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("day")]
 
 TUTORS = 12
 CUSTOMERS = 40
-RAW_KINDS = ("sessions", "customers", "tutors", "inbound_calls", "engagement_events")
+RAW_KINDS = ("sessions", "customers", "tutors", "inbound_calls", "reschedules", "engagement_events")
 
 
 @pytest.fixture(scope="module")

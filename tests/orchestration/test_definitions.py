@@ -1,6 +1,6 @@
 """The whole deployment as Dagster loads it: names, the chain of each lane, and the gate in front of publishing."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import dagster as dg
 import polars as pl
@@ -138,12 +138,6 @@ def test_blocking_checks_stand_in_front_of_publishing(definitions: dg.Definition
     assert {step for step in before if step.startswith("warehouse")}
 
 
-def test_what_only_warns_does_not_stand_in_front_of_publishing(definitions: dg.Definitions) -> None:
-    assert not {
-        step for step in steps_before(definitions, "fast", PUBLICATIONS) if "no_live_feed_is_silent" in step
-    }
-
-
 @pytest.fixture
 def facts(lake: LakeWriter) -> LakeWriter:
     """One session came in; the table of facts is made by hand."""
@@ -199,22 +193,56 @@ def test_a_batch_that_does_not_add_up_fails_its_check(lake: LakeWriter, house: H
     assert outcome.metadata["broken_batches"].value == 1
 
 
-def test_a_silent_feed_is_warned_of_by_name(lake: LakeWriter, house: House) -> None:
-    check = next(one for one in CHECKS if "no_live_feed_is_silent" in str(one.check_key))
+WARNINGS = {
+    "no_live_feed_is_silent": ("is_silent", "rails.pull sessions"),
+    "no_live_feed_is_late": ("is_late", "rails.pull sessions: last read 2026-03-02 09:00:00 UTC"),
+    "every_feed_can_be_read": ("is_failing", "rails.pull sessions: held, answered 401"),
+    "every_source_knows_the_time": ("is_clock_off", "rails.pull sessions: -93600 s ahead of us"),
+}
+
+
+@pytest.fixture
+def freshness(lake: LakeWriter) -> Iterator[LakeWriter]:
+    """Two feeds that are well; the table is made by hand."""
     lake.connection.execute(
-        "create or replace table lake.marts.rpt_source_freshness (source varchar, kind varchar, is_silent boolean)"
+        "create or replace table lake.marts.rpt_source_freshness as select 'rails.pull' as source, "
+        "unnest(['sessions', 'tutors']) as kind, timestamp '2026-03-02 09:00' as last_read_at, "
+        "'held' as last_outcome, 'answered 401' as last_reason, -93600.2::double as source_ahead_seconds, "
+        "false as is_silent, false as is_late, false as is_failing, false as is_clock_off"
     )
-    lake.connection.execute(
-        "insert into lake.marts.rpt_source_freshness values ('rails.pull', 'tutors', false)"
-    )
+    yield lake
+    lake.connection.execute("drop table lake.marts.rpt_source_freshness")
+
+
+@pytest.mark.parametrize("name", WARNINGS)
+def test_a_feed_that_needs_somebody_is_warned_of_by_name(
+    freshness: LakeWriter, house: House, name: str
+) -> None:
+    check = next(one for one in CHECKS if name in str(one.check_key))
+    column, words = WARNINGS[name]
     assert check(house=house).passed
-    lake.connection.execute(
-        "insert into lake.marts.rpt_source_freshness values ('rails.pull', 'sessions', true)"
+    freshness.connection.execute(
+        f"update lake.marts.rpt_source_freshness set {column} = true where kind = 'sessions'"
     )
     outcome = check(house=house)
     assert not outcome.passed
     assert outcome.severity == dg.AssetCheckSeverity.WARN
-    assert outcome.metadata["silent_feeds"].value == "rails.pull sessions"
+    assert outcome.metadata["feeds"].value == words
+
+
+@pytest.mark.parametrize("name", WARNINGS)
+def test_a_warning_about_a_feed_does_not_stand_in_front_of_publishing(
+    definitions: dg.Definitions, name: str
+) -> None:
+    assert not {step for step in steps_before(definitions, "fast", PUBLICATIONS) if name in step}
+
+
+def test_the_night_pulls_every_feed_and_builds_after_it(definitions: dg.Definitions) -> None:
+    keys = lane_keys(definitions, "nightly")
+    pulled = {dg.AssetKey(["raw_marketplace", kind]) for kind in FEEDS}
+    assert pulled <= keys
+    graph = definitions.resolve_asset_graph()
+    assert pulled <= ancestors(graph, dg.AssetKey(["operations", "publications"]), inside=keys)
 
 
 def test_the_rulebook_has_limits_for_every_feed() -> None:

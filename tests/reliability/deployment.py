@@ -30,7 +30,7 @@ from data.lake.reader import LakeReader
 from data.landing import Landing
 from data.operations import publications
 from data.operations.store import Operations, open_operations
-from data.postgres import DATABASES, engine_for, open_postgres
+from data.postgres import DATABASES, PERSONAL_CATALOGUE, engine_for, open_postgres
 from data.settings import PROJECT_ROOT, Settings
 from orchestration.world import serving
 
@@ -209,11 +209,13 @@ class Deployment:
         copy_state(self.state, state)
         # The catalogue knows the folder of its files by its absolute path.
         engine = engine_for(open_postgres(copy.settings).url("lake"))
+        paths = {"public": copy.settings.lake_path, PERSONAL_CATALOGUE: copy.settings.personal_path}
         with engine.begin() as connection:
-            connection.execute(
-                sa.text("update ducklake_metadata set value = :path where key = 'data_path'"),
-                {"path": copy.settings.lake_path},
-            )
+            for schema, path in paths.items():
+                connection.execute(
+                    sa.text(f"update {schema}.ducklake_metadata set value = :path where key = 'data_path'"),
+                    {"path": path},
+                )
         return copy
 
 

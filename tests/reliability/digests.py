@@ -21,7 +21,7 @@ from data.lake.writer import LakeWriter
 from data.postgres import open_postgres
 from data.settings import Settings
 
-SCHEMAS = ("core", "features", "intermediate", "marts", "ml", "pii", "raw_marketplace", "rulebook")
+SCHEMAS = ("core", "features", "intermediate", "marts", "ml", "raw_marketplace", "rulebook")
 FLOAT_DIGITS = 9
 
 NAMES_A_RUN = {
@@ -50,8 +50,9 @@ def relations(query: Query) -> dict[str, list[tuple[str, str]]]:
     """Return every relation that is compared, with its compared columns and their types."""
     listed = ", ".join(f"'{schema}'" for schema in SCHEMAS)
     rows = query(
-        "select table_schema, table_name, column_name, data_type from information_schema.columns "
-        f"where table_catalog = 'lake' and table_schema in ({listed}) order by all"
+        "select if(table_catalog = 'pii', table_catalog, table_schema), table_name, column_name, data_type "
+        "from information_schema.columns "
+        f"where (table_catalog = 'lake' and table_schema in ({listed})) or table_catalog = 'pii' order by all"
     )
     found: dict[str, list[tuple[str, str]]] = {}
     for schema, table, column, kind in rows.iter_rows():
@@ -83,10 +84,14 @@ def digests(query: Query) -> dict[str, str]:
 
 
 def lake_digests(settings: Settings, *, snapshot: int | None = None) -> dict[str, str]:
-    """Return the digests of a lake at a snapshot, the newest by default, through the gate that readers use."""
-    if snapshot is None:
-        snapshot = newest_snapshot(settings)
-    reader = LakeReader(settings, snapshot_id=snapshot, personal=True)
+    """Return the digests of a lake as it is now, or at a snapshot, through the gate that readers use.
+
+    Personal data has no snapshots of its own that anybody can name: it is compared as it is now, or not at all.
+    """
+    personal = snapshot is None
+    reader = LakeReader(
+        settings, snapshot_id=newest_snapshot(settings) if snapshot is None else snapshot, personal=personal
+    )
     try:
         return digests(reader.query)
     finally:

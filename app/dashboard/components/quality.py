@@ -177,8 +177,8 @@ def volume(found: pl.DataFrame) -> None:
     table(
         (
             Column("Feed", first=True),
-            Column("New records", right=True),
-            Column("Usual", right=True, tight=True),
+            Column("New", right=True, tight=True),
+            Column("Usual", right=True, tight=True, wide=True),
             Column("", tight=True),
         ),
         [_volume_row(row) for row in newest.iter_rows(named=True)],
@@ -192,10 +192,10 @@ def _volume_row(row: dict[str, Any]) -> Row:
     known = wording.is_known(row["usual_count"])
     weeks = wording.count(row["week_count"], "week")
     if not known or row["is_unusual"] is None:
-        state = Cell("No rhythm yet", chip=True, tone="grey")
+        state = Cell("Too new to tell", chip=True, tone="grey")
     elif row["is_unusual"]:
         more = row["record_count"] > row["usual_count"]
-        state = Cell("More than usual" if more else "Less than usual", chip=True, tone="amber")
+        state = Cell("More" if more else "Less", chip=True, tone="amber")
     else:
         state = Cell("As usual", chip=True, tone="green")
     return Row(
@@ -206,7 +206,7 @@ def _volume_row(row: dict[str, Any]) -> Row:
                 f"{wording.number(row['low_count'])}–{wording.number(row['high_count'])}"
                 if known
                 else wording.NOTHING,
-                sub=f"median {wording.number(row['usual_count'])} of {weeks}" if known else weeks,
+                sub=weeks,
             ),
             state,
         ]

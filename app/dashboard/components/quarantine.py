@@ -106,7 +106,7 @@ def replays(lens: Lens) -> None:
         [
             Row(
                 [
-                    Cell(_said_of_request(one), sub=one.note),
+                    Cell(*_said_of_request(one)),
                     Cell(wording.ago(one.requested_at, now), sub=f"by {one.requested_by}"),
                     Cell(outcome_of(one)),
                 ]
@@ -118,10 +118,14 @@ def replays(lens: Lens) -> None:
     )
 
 
-def _said_of_request(one: ReplayRequest) -> str:
+def _said_of_request(one: ReplayRequest) -> tuple[str, str]:
+    """Return what somebody asked for, and beside it for which source and why."""
+    what = ", ".join(
+        part for part in (wording.label(one.kind) if one.kind else "every kind", one.field) if part
+    )
+    source = wording.label(one.source) if one.source else "every source"
     verb = "Give up" if one.action == "discard" else "Judge again"
-    feed = " ".join(wording.label(part) for part in (one.source, one.kind) if part) or "everything"
-    return f"{verb}: {feed}" + (f", {one.field}" if one.field else "")
+    return f"{verb}: {what}", " · ".join(part for part in (source, one.note) if part)
 
 
 def outcome_of(one: ReplayRequest) -> str:

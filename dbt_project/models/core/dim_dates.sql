@@ -4,7 +4,15 @@
 
 with
 spine as (
-    select unnest(generate_series(date '2000-01-01', date '2099-12-31', interval 1 day))::date as date
+    select unnest(generate_series(date '2000-01-01', date '2100-01-01', interval 1 day))::date as date
+),
+
+-- The day after the last one is here for its beginning only.
+days_begun as (
+    select
+        date,
+        {{ first_instant_of('date') }} as starts_at
+    from spine
 ),
 
 dates as (
@@ -15,9 +23,10 @@ dates as (
         isodow(date) >= 6 as is_weekend,
         date_trunc('week', date)::date as week_start_date,
         date_trunc('month', date)::date as month_start_date,
-        {{ first_instant_of('date') }} as starts_at,
-        {{ first_instant_of('date + 1') }} as ends_at
-    from spine
+        starts_at,
+        lead(starts_at) over (order by date) as ends_at
+    from days_begun
+    qualify ends_at is not null
 )
 
 select * from dates

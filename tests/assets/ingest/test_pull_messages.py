@@ -11,8 +11,9 @@ from pull_builders import CLOCK
 from assets.ingest import messages
 from assets.ingest.messages import take_messages
 from assets.ingest.pull import Account
+from data.contracts import Correction
 from data.lake.writer import LakeWriter
-from data.landing import Drop, Landing
+from data.landing import TRACK_SOURCE, WEBHOOK_SOURCE, Drop, Landing
 from data.settings import Settings
 
 RECEIVED = datetime(2026, 3, 1, 11, 30, tzinfo=UTC)
@@ -144,3 +145,47 @@ def test_a_redelivery_after_the_archive_brings_nothing(lake: LakeWriter, landing
     drop(landing, 1)
     assert landing.waiting() == []
     assert take().batches == []
+
+
+LOGIN = {
+    "actor_type": "tutor",
+    "actor_id": "t1",
+    "event_type": "login",
+    "occurred_at": "2026-03-01T10:00:00Z",
+}
+
+
+def test_what_the_apps_report_says_that_they_did(lake: LakeWriter, landing: Landing, take: Any) -> None:
+    event = LOGIN | {"event_id": "e1", "updated_at": "2026-03-01T10:00:00Z"}
+    for number, (source, events) in enumerate(
+        [(TRACK_SOURCE, [event]), (WEBHOOK_SOURCE, [event | {"event_id": "e2"}]), (TRACK_SOURCE, [event])]
+    ):
+        body = json.dumps({"type": "engagement.event", "data": {"events": events}}).encode()
+        landing.store(Drop(f"m{number}", RECEIVED, body, source))
+    account = take()
+    assert counts(account) == (3, 2, 1, 0)
+    rows = lake.read("select event_id, source from lake.raw_marketplace.engagement_events order by all")
+    assert rows.rows() == [("e1", TRACK_SOURCE), ("e2", WEBHOOK_SOURCE)]
+    assert {(batch.source, batch.read_count) for batch in account.batches} == {
+        (TRACK_SOURCE, 2),
+        (WEBHOOK_SOURCE, 1),
+    }
+
+
+def test_each_feed_is_mended_by_what_was_decided_about_it(
+    lake: LakeWriter, landing: Landing, state_settings: Settings
+) -> None:
+    for source in (TRACK_SOURCE, WEBHOOK_SOURCE):
+        body = json.dumps(
+            {"type": "engagement.event", "timestamp": "2026-03-01T10:00:00Z", "data": LOGIN | {"id": "e1"}}
+        )
+        landing.store(Drop(source.replace(".", "_"), RECEIVED, body.encode(), source))
+
+    def decided(source: str, kind: str) -> tuple[Correction, ...]:
+        return (Correction("rename", "id", new_value="event_id"),) if source == TRACK_SOURCE else ()
+
+    account = take_messages(lake, landing, state_settings, clock=CLOCK, corrections=decided)
+    assert {batch.source: batch.quarantined_count for batch in account.batches} == {
+        TRACK_SOURCE: 0,
+        WEBHOOK_SOURCE: 1,
+    }

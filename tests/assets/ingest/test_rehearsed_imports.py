@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from import_builders import BOOKINGS, bookings_mapping, rehearse, write_text
+from import_builders import BOOKINGS, a_fresh_lake, bookings_mapping, rehearse, run_import, write_text
 
 from assets.ingest.hints import hint_for
 from assets.ingest.refusals import RefusalFile, RefusedRecord
@@ -41,6 +41,18 @@ def test_a_dry_run_shows_why_a_record_would_be_refused(tmp_path: Path) -> None:
     report = rehearse(write_text(tmp_path, text), bookings_mapping(), show=1)
     assert report.is_refused_wholly
     assert "refused, student_rating: Input should be less than or equal to 5" in report.render()
+
+
+def test_a_dry_run_names_all_that_is_wrong_with_a_record_and_an_import_why_it_is_refused(
+    tmp_path: Path,
+) -> None:
+    file = write_text(tmp_path, BOOKINGS + "010,ben,p1,maths,soon,,11\n")
+    report = rehearse(file, bookings_mapping())
+    assert {group.field for group in report.refusals} == {"updated_at", "scheduled_start_at", "student_rating"}
+    assert report.quarantined_count == 1
+    with a_fresh_lake() as lake:
+        report = run_import(lake, file, bookings_mapping())
+    assert [(group.field, group.count) for group in report.refusals] == [("updated_at", 1)]
 
 
 def test_a_mapping_that_is_wrong_for_every_row_is_explained_and_not_only_counted(tmp_path: Path) -> None:

@@ -3,19 +3,15 @@
     python -m tests.reliability.faults --seed 7 --seeds 5 [--keep]
 
 Each run is one kind of fault with one seed: two feeds that live (new records, late ones, changes) are pulled by ticks
-of an injected clock while about one request in three fails; then the faults end and one night reads back. Afterwards
+of an injected clock while a third to nearly all requests fail; then the faults end and one night reads back. Afterwards
 the raw tables hold every record's last version and nothing that the source never showed, and every batch adds up.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 
 from data.lake.writer import open_writer
 from data.settings import Settings
@@ -23,20 +19,9 @@ from tests.reliability.faults.kinds import KINDS
 from tests.reliability.faults.run import Run, play
 from tests.reliability.faults.server import fault_server
 from tests.reliability.record import Verdict, add_keep_option, conclude
+from tests.reliability.scratch import scratch_settings
 
 TICKS = 12
-
-
-@contextmanager
-def state_of_its_own() -> Iterator[Settings]:
-    """Give the settings of a state folder that is thrown away."""
-    # A short path: that of the server's socket has a limit. Open, since the embedded server runs as another user.
-    folder = Path(tempfile.mkdtemp(prefix="chalk-"))
-    folder.chmod(0o755)
-    try:
-        yield Settings(_env_file=None, state=folder)  # type: ignore[call-arg]
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def runs(kinds: Sequence[str], seeds: Sequence[int], *, settings: Settings, ticks: int) -> Iterator[Run]:
@@ -56,7 +41,7 @@ def main() -> int:
     arguments = parser.parse_args()
     seeds = range(arguments.seed, arguments.seed + arguments.seeds)
     done: list[Run] = []
-    with state_of_its_own() as settings:
+    with scratch_settings() as settings:
         for run in runs(KINDS, seeds, settings=settings, ticks=TICKS):
             done.append(run)
             print(f"{run.kind}, seed {run.seed}: {'; '.join(run.wrong) or 'survived'}", flush=True)
@@ -78,7 +63,7 @@ def _verdict(done: Sequence[Run], arguments: argparse.Namespace) -> Verdict:
         tried=len(done),
         lines=[
             f"{len(KINDS)} kinds of fault, {arguments.seeds} seeds each. Two feeds that live are pulled by {TICKS} "
-            "ticks while about one request in three fails; then the faults end and one night reads back. Survived "
+            "ticks while a third to nearly all requests fail; then the faults end and one night reads back. Survived "
             "means: the raw tables equal the truth taken in whole, nothing is stored that the source never showed, "
             "nothing twice, and read = loaded + duplicate + quarantined in every batch.",
             "",

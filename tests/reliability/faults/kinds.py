@@ -97,14 +97,16 @@ KINDS: tuple[str, ...] = (*REQUEST_FAULTS, *ROAD_FAULTS, *WORLD_FAULTS, EXPIRED)
 NEEDS_A_SHORT_WAIT = ("read time-out", "connection time-out")
 """Kinds in which the client really waits; its patience is short then."""
 
+SHARES = (0.3, 0.6, 0.9)
+"""A fault now and then, most of the time, or nearly always."""
+
 
 @dataclass
 class Script:
-    """Which request meets the fault: seeded, about one in three. calm ends it."""
+    """Which request meets the fault: seeded, and so is how many do. calm ends it."""
 
     kind: str
     seed: int
-    share: float = 0.35
     is_calm: bool = False
     requests: int = 0
     played: int = 0
@@ -112,6 +114,7 @@ class Script:
 
     def __post_init__(self) -> None:
         self._plan = random.Random(f"{self.kind} {self.seed}")
+        self._share = self._plan.choice(SHARES)
         self._expires_at = self._plan.randrange(3, 9)
 
     def road(self) -> Road | None:
@@ -129,7 +132,7 @@ class Script:
         return REQUEST_FAULTS[self.kind] if self.kind in REQUEST_FAULTS and self._strikes() else None
 
     def _strikes(self) -> bool:
-        strikes = not self.is_calm and self._plan.random() < self.share
+        strikes = not self.is_calm and self._plan.random() < self._share
         self.played += strikes
         return strikes
 

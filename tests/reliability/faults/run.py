@@ -39,22 +39,12 @@ from tests.reliability.faults.truth import (
     sessions_truth,
     versions_of,
 )
+from tests.reliability.scratch import Hands, empty
 
 OF_THE_BATCH = ("source", "batch_id", "ingested_at")
 """Columns that say how a row came, not what it says."""
 REST = timedelta(hours=2)
 """From the last tick to the night: longer than any pause that the client takes by itself, or is asked for here."""
-
-
-@dataclass
-class Hands:
-    """A clock that stands where it is put."""
-
-    instant: datetime = START
-
-    def now(self) -> datetime:
-        """Return the instant."""
-        return self.instant
 
 
 @dataclass(frozen=True)
@@ -67,17 +57,6 @@ class Run:
     played: int
     outcomes: tuple[str, ...]
     wrong: tuple[str, ...] = field(default=())
-
-
-def empty(lake: LakeWriter) -> None:
-    """Empty the tables that a pull writes."""
-    names = lake.read(
-        "select schema_name || '.' || table_name as name from duckdb_tables() "
-        "where database_name = 'lake' and schema_name in ('raw_marketplace', 'raw_quality')"
-    )["name"]
-    with lake.transaction():
-        for name in names:
-            lake.connection.execute(f"delete from lake.{name}")
 
 
 def truths_of(kind: str, seed: int, *, ticks: int) -> dict[Kind, Truth]:
@@ -98,24 +77,30 @@ def golden(lake: LakeWriter, truths: Mapping[Kind, Truth]) -> dict[str, str]:
 
 
 def final_digests(lake: LakeWriter, truths: Mapping[Kind, Truth]) -> dict[str, str]:
-    """Return a digest of each raw table's newest versions, and of the whole table where nothing ever changes."""
+    """Return digests of each feed's newest versions, of their personal texts, and of all calls: they never change."""
     found = {}
     for kind, truth in truths.items():
         key = CONTRACTS[kind].key
         rows = [{key: one, "version_hash": version} for one, version in versions_of(kind, truth.final())]
-        described = lake.read(f"describe lake.raw_marketplace.{kind}")
-        columns = [
-            (name, str(type_))
-            for name, type_ in zip(described["column_name"], described["column_type"], strict=True)
-            if name not in OF_THE_BATCH
-        ]
         lake.connection.register("final_versions", pl.DataFrame(rows))
-        newest = f"(from lake.raw_marketplace.{kind} semi join final_versions using ({key}, version_hash))"
-        found[f"{kind}, newest versions"] = digest(lake.read, newest, columns)
+        found[f"{kind}, newest versions"] = _digest(lake, f"lake.raw_marketplace.{kind}", key)
+        if CONTRACTS[kind].personal:
+            found[f"{kind}, personal texts"] = _digest(lake, f"pii.{kind}", key)
         lake.connection.unregister("final_versions")
         if kind == "inbound_calls":
-            found[f"{kind}, all rows"] = digest(lake.read, f"lake.raw_marketplace.{kind}", columns)
+            found[f"{kind}, all rows"] = _digest(lake, f"lake.raw_marketplace.{kind}")
     return found
+
+
+def _digest(lake: LakeWriter, relation: str, key: str | None = None) -> str:
+    described = lake.read(f"describe {relation}")
+    columns = [
+        (name, str(type_))
+        for name, type_ in zip(described["column_name"], described["column_type"], strict=True)
+        if name not in OF_THE_BATCH
+    ]
+    newest = f"(from {relation} semi join final_versions using ({key}, version_hash))"
+    return digest(lake.read, newest if key else relation, columns)
 
 
 def play(
@@ -125,7 +110,7 @@ def play(
     truths = truths_of(kind, seed, ticks=ticks)
     expected = golden(lake, truths)
     empty(lake)
-    script, hands = Script(kind, seed), Hands()
+    script, hands = Script(kind, seed), Hands(START)
     server.source = Source(truths, script, hands.now, ahead=_clock_of(kind, ticks))
     patience = 0.25 if kind in NEEDS_A_SHORT_WAIT else 10.0
     settings = settings.model_copy(
@@ -162,8 +147,8 @@ def play(
                 *[f"the night ended {night.outcome}: {night.attempt and night.attempt.reason}" for night in nights
                   if night.outcome != "ok"],
                 *_differences(expected, final_digests(lake, truths)),
-                *_inventions(lake, truths),
-                *_unaccounted(lake),
+                *inventions(lake, truths),
+                *unaccounted(lake),
             ]
         ),
     )  # fmt: skip
@@ -230,7 +215,7 @@ def _differences(expected: Mapping[str, str], found: Mapping[str, str]) -> list[
     ]
 
 
-def _inventions(lake: LakeWriter, truths: Mapping[Kind, Truth]) -> list[str]:
+def inventions(lake: LakeWriter, truths: Mapping[Kind, Truth]) -> list[str]:
     """Return what is stored though the source never showed it, or is stored twice."""
     wrong = []
     for kind, truth in truths.items():
@@ -244,7 +229,7 @@ def _inventions(lake: LakeWriter, truths: Mapping[Kind, Truth]) -> list[str]:
     return wrong
 
 
-def _unaccounted(lake: LakeWriter) -> list[str]:
+def unaccounted(lake: LakeWriter) -> list[str]:
     """Return batches that do not add up, and tables that do not hold what the batches say."""
     broken = lake.read(
         "select count(*) as n from lake.raw_quality.ingestion_batches "

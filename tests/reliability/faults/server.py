@@ -117,8 +117,8 @@ class FaultServer:
         self.hole_port: int = self._hole.getsockname()[1]
         self._stuck = [_half_open(self.hole_port) for _ in range(4)]
         config = uvicorn.Config(
-            self._app, interface="asgi3", http=_Reachable, log_level="critical", access_log=False, date_header=False, lifespan="off",
-            server_header=False, timeout_keep_alive=60,
+            self._app, interface="asgi3", http=_Reachable, log_level="critical", access_log=False,
+            date_header=False, server_header=False, lifespan="off", timeout_keep_alive=60,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(

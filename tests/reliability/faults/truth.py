@@ -137,7 +137,7 @@ def _session(
             "status": "finished",
             "session_start_time": stamp(began),
             "session_end_time": stamp(began + timedelta(hours=1)),
-            "student_feedback": None if rating is None else {"rating": rating},
+            "student_feedback": None if rating is None else {"rating": rating, "description": "as it was"},
             "updated_at": stamp(shown + ahead),
         },
     )
