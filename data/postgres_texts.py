@@ -48,7 +48,7 @@ def text_tables(
             "select format('%I.%I', c.table_schema, c.table_name), c.table_name, c.column_name, c.data_type "
             "from information_schema.columns as c join information_schema.tables as t "
             "using (table_schema, table_name) where c.table_schema = any(:schemas) and t.table_type = 'BASE TABLE' "
-            "and c.data_type in ('text', 'character varying', 'jsonb', 'json', 'ARRAY', 'bytea') "
+            "and (c.data_type in ('text', 'character varying', 'jsonb', 'json', 'bytea') or c.udt_name = '_text') "
             "order by 1, c.ordinal_position"
         ),
         {"schemas": list(schemas)},

@@ -124,6 +124,21 @@ def tutor_session_flags(lens: Lens, tutor_id: str, *, days: int) -> pl.DataFrame
     )
 
 
+def session_versions(lens: Lens, session_id: str) -> pl.DataFrame:
+    """Return what each version of one session said and when it was known, newest first."""
+    return rows_of(
+        lens,
+        "see_tutors",
+        "core.fct_session_versions",
+        "session_id, version_number, tutor_id, source, status, student_rating, changed_fields, is_late_feedback, "
+        "updated_at, known_from, known_until",
+        where="session_id = $session_id",
+        order="version_number desc",
+        scope="tutor_id",
+        session_id=session_id,
+    )
+
+
 def customers_in_scope(lens: Lens) -> frozenset[str] | None:
     """Return the customers of a coach's tutors; None for roles that see everybody."""
     if lens.person.roster is None:

@@ -21,6 +21,7 @@ import structlog
 from assets.ingest.budget import Budget
 from data.clock import Clock, SystemClock
 from data.contracts import Kind
+from data.contracts.json_text import names_once
 from data.settings import Settings
 
 ATTEMPTS = 4
@@ -237,7 +238,7 @@ def _first_words(response: httpx.Response) -> str:
 def _records(address: str, kind: Kind, text: bytes) -> list[Any]:
     # A body cut short, or a maintenance page served with 200, is a passing failure: nothing is wrong with us.
     try:
-        body = json.loads(text)
+        body = json.loads(text, object_pairs_hook=names_once)
     except (ValueError, RecursionError) as error:
         raise PassingFailure(f"{address}: the body is not JSON") from error
     if not isinstance(body, dict) or not isinstance(body.get(kind), list):

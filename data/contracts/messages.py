@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from data.contracts.json_text import names_once
 from data.contracts.records import Kind
 
 
@@ -37,7 +38,7 @@ def read_message(body: bytes, *, received_at: datetime) -> Message:
     A body that cannot be read becomes a record that the contract refuses: it is kept and explained, not dropped.
     """
     try:
-        document = json.loads(body, parse_constant=_refuse_constant)
+        document = json.loads(body, parse_constant=_refuse_constant, object_pairs_hook=names_once)
     except (ValueError, RecursionError):
         return _unreadable("unreadable", body.decode("utf-8", "replace")[:2_000])
     if not isinstance(document, dict):

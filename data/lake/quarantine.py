@@ -16,6 +16,7 @@ import polars as pl
 from data.contracts import CONTRACTS, Kind, Refusal
 from data.lake.waiting import Scope, refused_records, waiting_list
 from data.lake.writer import LakeWriter
+from data.landing import TRACK_SOURCE, WEBHOOK_SOURCE
 
 Settlement = Literal["loaded", "duplicate", "superseded", "overtaken", "discarded"]
 """How a refused record ended. loaded: taken in after a mend. duplicate: known already by another way. superseded:
@@ -24,7 +25,7 @@ says at least as much. discarded: given up by somebody, for good."""
 
 WHOLE_STATES = frozenset({"rails.pull"})
 """Feeds that always give the whole state of a record: a newer one says all that an older one did."""
-MESSAGES = ".webhook"
+MESSAGES = frozenset({WEBHOOK_SOURCE, TRACK_SOURCE})
 """Feeds whose records may each tell a part: a newer one does not replace an older one."""
 
 _REFUSAL = dict.fromkeys(
@@ -151,7 +152,7 @@ def _says_as_much(source: str, known_at: datetime, refused_at: datetime | None) 
     """Whether a valid record says at least what a refused one with its id said."""
     if refused_at is None:
         # A page or a file gives the present state; a message without a readable time may be any of many.
-        return not source.endswith(MESSAGES)
+        return source not in MESSAGES
     return known_at == refused_at or (known_at > refused_at and source in WHOLE_STATES)
 
 

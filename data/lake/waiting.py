@@ -1,7 +1,7 @@
 """What waits in quarantine: the one definition of it, for replays, the command line and the Data health page.
 
-What belongs here: reading refused records, through any gate that may open the personal catalogue. What does not: storing and
-settling them (data.lake.quarantine), and why a record is refused (data.contracts).
+What belongs here: reading refused records, through any gate that may open the personal catalogue. What does not:
+storing and settling them (data.lake.quarantine), and why a record is refused (data.contracts).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class QuarantinedRecord:
 
 
 # A record waits until it is settled, and again when it comes again after that; given up, it stays so. The
-# warehouse says the same of the same tables (stg_quality__quarantined_records); a test holds the two together.
+# warehouse says the same of the same tables (marts.rpt_quarantine); a test holds the two together.
 _WAITING = """
     settled as (
         select

@@ -6,6 +6,7 @@ import duckdb
 import jinja2
 import pytest
 
+from data.lake.waiting import Scope, waiting_list
 from tests.dbt_project.lake import PROJECT, Lake, day_vars, days, deliver_days
 from tests.dbt_project.world import World
 
@@ -95,6 +96,15 @@ def test_every_record_read_is_in_the_ingestion_report(built: Lake) -> None:
     ).row(0)
     batches = built.read("select sum(read_count) as n from lake.raw_quality.ingestion_batches").item()
     assert report == (batches, True)
+
+
+def test_what_waits_is_the_same_for_the_warehouse_and_for_a_replay(built: Lake) -> None:
+    waiting = waiting_list(built.writer.read, Scope()).group_by("source", "kind", "field", "reason").len()
+    report = built.read(
+        "select source, kind, field, reason, waiting_count from lake.marts.rpt_quarantine where waiting_count > 0"
+    )
+    assert waiting.height > 0
+    assert sorted(waiting.rows()) == sorted(report.rows())
 
 
 def test_documented_columns_are_the_columns(built: Lake) -> None:

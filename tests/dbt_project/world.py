@@ -19,6 +19,8 @@ ZONE = ZoneInfo("America/New_York")
 SUBJECTS = ("algebra", "biology", "spanish")
 FIRST_DAY = date(2026, 2, 16)
 """Three weeks on, the clocks go forward: 2026-03-08 has 23 hours."""
+NEW_APP_DAY = FIRST_DAY + timedelta(days=16)
+"""From here on sessions carry a field that no contract knows."""
 
 
 @dataclass
@@ -98,6 +100,8 @@ class World:
     def day(self, day: date) -> list[Delivery]:
         """Return all that arrives on one day: that day's sessions finished, calls, events and tickets."""
         sessions = [self._session(day, number) for number in range(self._per_day)]
+        if day >= NEW_APP_DAY:
+            sessions = [session | {"mood": "calm"} for session in sessions]
         booked = [self._as_booked(session) for session in sessions if session["booked_at"] < instant(day, 0)]
         calls = [
             {

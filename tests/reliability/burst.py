@@ -9,16 +9,17 @@ acknowledgement, so a receiver that falls behind shows it.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import random
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,8 @@ from tests.reliability.record import Verdict, add_keep_option, conclude
 
 BATCH = 500
 """Sessions that the other process writes at once, again and again."""
+SENDERS = 32
+"""Connections of the marketplace. An event that is due while all of them wait counts from when it was due."""
 PATIENCE_SECONDS = 120.0
 
 
@@ -124,25 +127,25 @@ def lake_being_written(deployment: Deployment) -> Iterator[Callable[[], int]]:
 
 def send(url: str, secret: str, messages: list[Message], *, seconds: float) -> list[Answer]:
     """Send each event when it is due, spread evenly over the time, and return what came of each."""
+    began = time.perf_counter()
+    step = seconds / len(messages)
+    clients = threading.local()
 
-    async def one(client: httpx.AsyncClient, message: Message, due: float) -> Answer:
-        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+    def one(number: int) -> Answer:
+        due = began + number * step
+        time.sleep(max(0.0, due - time.perf_counter()))
+        if not hasattr(clients, "own"):
+            clients.own = httpx.Client(timeout=30, trust_env=False)
+        message = messages[number]
         headers = signed_headers(message, secret=secret, sent_at=datetime.now(UTC))
         try:
-            status = (await client.post(url, content=message.body, headers=headers)).status_code
+            status = clients.own.post(url, content=message.body, headers=headers).status_code
         except httpx.HTTPError:
             status = 0
         return Answer(status, time.perf_counter() - due)
 
-    async def everything() -> list[Answer]:
-        limits = httpx.Limits(max_connections=100, max_keepalive_connections=100)
-        async with httpx.AsyncClient(timeout=30, trust_env=False, limits=limits) as client:
-            began = time.perf_counter()
-            step = seconds / len(messages)
-            tasks = [one(client, message, began + number * step) for number, message in enumerate(messages)]
-            return await asyncio.gather(*tasks)
-
-    return asyncio.run(everything())
+    with ThreadPoolExecutor(SENDERS) as senders:
+        return list(senders.map(one, range(len(messages))))
 
 
 def run(folder: Path, *, seed: int, count: int, seconds: float, say: Callable[[str], None]) -> Verdict:

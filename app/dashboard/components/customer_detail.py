@@ -158,7 +158,7 @@ def history(lens: Lens, who: Names, customer_id: str) -> None:
         sessions.draw(
             queries.customer_sessions(lens, customer_id, limit=SHOWN),
             who,
-            zone=lens.zone,
+            lens,
             key="customer.sessions",
             other="tutor",
             nothing="No session yet.",

@@ -117,7 +117,7 @@ def _trend(quality: pl.DataFrame, chosen: str, rulebook: Rulebook) -> None:
 def drift(found: pl.DataFrame, lens: Lens) -> None:
     """Say in words what a source sends otherwise than before."""
     page.section(
-        "Changes at the source", "What the newest records have otherwise than those of four weeks before."
+        "Changes at the source", "What the newest records have otherwise than those of the four weeks before."
     )
     if found.is_empty():
         page.empty(
@@ -178,7 +178,6 @@ def volume(found: pl.DataFrame) -> None:
         (
             Column("Feed", first=True),
             Column("New", right=True, tight=True),
-            Column("Usual", right=True, tight=True, wide=True),
             Column("", tight=True),
         ),
         [_volume_row(row) for row in newest.iter_rows(named=True)],
@@ -198,16 +197,13 @@ def _volume_row(row: dict[str, Any]) -> Row:
         state = Cell("More" if more else "Less", chip=True, tone="amber")
     else:
         state = Cell("As usual", chip=True, tone="green")
+    usual = (
+        f"usually {wording.number(row['low_count'])}–{wording.number(row['high_count'])}" if known else weeks
+    )
     return Row(
         [
             Cell(wording.label(row["kind"]), sub=wording.label(row["source"])),
-            Cell(wording.number(row["record_count"])),
-            Cell(
-                f"{wording.number(row['low_count'])}–{wording.number(row['high_count'])}"
-                if known
-                else wording.NOTHING,
-                sub=weeks,
-            ),
+            Cell(wording.number(row["record_count"]), sub=usual),
             state,
         ]
     )

@@ -235,7 +235,7 @@ def session_list(lens: Lens, who: Names, tutor_id: str) -> None:
         sessions.draw(
             rows.head(address.PAGE_SIZE),
             who,
-            zone=lens.zone,
+            lens,
             key="tutor.sessions",
             other="customer",
             nothing="No session in these days.",

@@ -35,7 +35,7 @@ def customers() -> None:
     chosen = address.value_of("customer")
     everybody = queries.customers(lens)
     if chosen:
-        address.back("All customers", "customer")
+        address.back("All customers", "customer", "session")
         customer_detail.draw(lens, who, rulebook, everybody.filter(pl.col("customer_id") == chosen))
         return
     sources = queries.sources(lens)

@@ -37,7 +37,7 @@ def tutors() -> None:
     everybody = queries.tutors(lens)
     chosen = address.value_of("tutor")
     if chosen:
-        address.back("All tutors", "tutor")
+        address.back("All tutors", "tutor", "session")
         tutor_detail.draw(lens, who, rulebook, everybody.filter(pl.col("tutor_id") == chosen))
         return
     if everybody.is_empty():

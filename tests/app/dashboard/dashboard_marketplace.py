@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import dashboard_days
 from dashboard_tables import SUBJECTS, ZONE, Row, rulebook_rows
+from dashboard_versions import versions_of
 
 from data.settings import Settings
 
@@ -34,6 +35,7 @@ class Marketplace:
             "marts.rpt_rulebook": rulebook_rows(settings),
             "core.dim_sources": dashboard_days.sources(),
             "core.fct_sessions": self.sessions,
+            "core.fct_session_versions": versions_of(self.sessions),
             "core.fct_tutor_days": self._tutor_days(),
             "core.fct_inbound_calls": self._calls(),
             "core.dim_customers": self._goals(),

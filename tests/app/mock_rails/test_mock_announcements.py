@@ -12,6 +12,8 @@ from app.mock_rails.announcements import PATIENCE, Announcements, message_of
 from app.mock_rails.json_shapes import to_records
 from app.mock_rails.state import state_at
 from app.mock_rails.world.build import World
+from data.contracts import CONTRACTS, judge
+from data.contracts.messages import read_message
 
 DAYS = timedelta(days=21)
 Event = dict[str, Any]
@@ -173,3 +175,19 @@ def test_two_causes_at_one_moment_are_two_messages(tiny: World) -> None:
         for cause in ("student_feedback", "tutor_feedback", None)
     }
     assert len(ids) == 3
+
+
+def test_every_message_is_understood_and_a_told_record_is_the_very_version_that_is_pulled(
+    tiny: World,
+) -> None:
+    for message in Announcements(tiny.frames).due(tiny.anchor - timedelta(days=5), tiny.anchor):
+        read = read_message(message.body.encode(), received_at=message.occurred_at)
+        for part in read.parts:
+            (row,) = judge(part.kind, [part.record]).rows
+            if read.type == "tutor.no_show":
+                assert (row["status"], row["tutor_joined_at"]) == ("finished", None)
+                continue
+            key = CONTRACTS[part.kind].key
+            rows = tiny.frames[part.kind].filter(pl.col(key) == row[key])
+            state = state_at(part.kind, rows, message.occurred_at)
+            assert judge(part.kind, to_records(part.kind, state)).rows == [row]

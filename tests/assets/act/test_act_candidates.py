@@ -91,6 +91,10 @@ def test_an_id_without_a_name_stays_an_id(lake: LakeWriter) -> None:
         ({"entity_type": "customer", "entity_id": "C-1"}, ("Omar", "Customer C-1")),
         ({"entity_type": "session", "entity_id": "S-1"}, ("S-1", "Session")),
         ({"entity_type": "subject", "entity_id": "algebra"}, ("algebra", "Subject")),
+        (
+            {"entity_type": "source", "entity_id": "rails.pull:sessions"},
+            ("Sessions from the marketplace's API", "Feed rails.pull:sessions"),
+        ),
     ],
 )
 def test_an_alert_says_whom_it_is_about(fields: dict[str, str], told: tuple[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""Both real sets come in whole: every total agrees with a recomputation from the raw files by other means.
+"""The real sets come in whole: every total agrees with a recomputation from the raw files by other means.
 
 The recomputation uses polars and no mapping. What the sources do not have must stay empty.
 """
@@ -9,8 +9,9 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from import_builders import a_fresh_lake, run_import
+from import_builders import LIMITS, a_fresh_lake, rehearse, run_import
 
+from assets.ingest.evaluation import Evaluation
 from assets.ingest.mapping import load_mapping
 from assets.ingest.real_files import RealDataMissing, RealSet, import_tasks
 from assets.ingest.report import ImportReport
@@ -53,6 +54,12 @@ def incidents() -> Iterator[Imported]:
 def flights() -> Iterator[Imported]:
     with a_fresh_lake() as lake:
         yield Imported(lake, "flights")
+
+
+@pytest.fixture(scope="module")
+def submissions() -> Iterator[Imported]:
+    with a_fresh_lake() as lake:
+        yield Imported(lake, "oulad")
 
 
 def totals(rows: pl.DataFrame, by: str | pl.Expr) -> list[tuple[object, ...]]:
@@ -219,7 +226,65 @@ def test_the_flights_gain_no_rating_no_end_and_no_customer_join(flights: Importe
     assert not sessions["reports_customer_attendance"].any()
 
 
-@pytest.mark.parametrize("name", ["incidents", "flights"])
+def expected_submissions(file: Path) -> pl.DataFrame:
+    rows = pl.read_parquet(file).join(
+        pl.read_parquet(file.with_name("assessments.parquet")), on="id_assessment", validate="m:1"
+    )
+    code = pl.col("code_presentation")
+    month = code.str.tail(1).replace_strict({"B": 2, "J": 10}, return_dtype=pl.Int8)
+    begun = pl.datetime(code.str.head(4).cast(pl.Int32), month, 1)
+    verb = pl.when("is_banked").then(pl.lit("carried_over_")).otherwise(pl.lit("handed_in_"))
+    return rows.select(
+        event_id=pl.format("{}/{}", "id_assessment", "id_student"),
+        actor_id=pl.col("id_student").cast(pl.String),
+        event_type=verb + pl.col("assessment_type").str.to_lowercase(),
+        occurred_at=begun + pl.duration(days=pl.col("date_submitted")),
+    )
+
+
+def test_the_submissions_agree_with_a_recomputation(submissions: Imported) -> None:
+    events = submissions.lake.read("select * from lake.raw_marketplace.engagement_events").sort("event_id")
+    expected = expected_submissions(submissions.raw).sort("event_id")
+    assert events.height == events["event_id"].n_unique() == 173_912
+    for name in expected.columns:
+        assert events[name].equals(expected[name].cast(events[name].dtype)), name
+    assert events["actor_type"].unique().to_list() == ["customer"]
+    assert events["updated_at"].equals(events["occurred_at"])
+    assert events["session_id"].null_count() == events.height
+    assert events.filter(pl.col("event_type").str.starts_with("carried_over_")).height == 1_909
+
+
+def calls_to_the_bank() -> tuple[Path, pl.DataFrame]:
+    try:
+        (task,) = import_tasks("bank_calls", get_settings())
+    except RealDataMissing:
+        pytest.skip("real data set bank_calls is not here")
+    raw = pl.read_csv(task.file).with_columns(
+        pl.col("DateTime").str.to_datetime(time_unit="us").dt.replace_time_zone("America/New_York")
+    )
+    at = pl.col("DateTime").dt.convert_time_zone("UTC").dt.replace_time_zone(None)
+    return task.file, raw.select(called_at=at, calls="Calls").sort("called_at")
+
+
+def test_the_calls_to_the_bank_are_as_many_as_it_counted_in_each_five_minutes() -> None:
+    """All of them mapped; storing five million takes a quarter of an hour, and `reliability.imports` does it."""
+    file, expected = calls_to_the_bank()
+    mapping = load_mapping(import_tasks("bank_calls", get_settings())[0].mapping)
+    with Evaluation(file, mapping, LIMITS) as evaluation:
+        summary, last = evaluation.summary, evaluation.chunk(0, expected["calls"][0])
+        counted = evaluation.counts_by("called_at")
+    assert summary.file_row_count == expected.height == 27_716
+    assert summary.record_count == expected["calls"].sum() == 5_323_661
+    assert (summary.first_event_at, summary.last_event_at) == (
+        expected["called_at"].min(),
+        expected["called_at"].max(),
+    )
+    assert {record["called_at"] for record in last.records} == {last.records[0]["called_at"]}
+    assert len({record["call_id"] for record in last.records}) == expected["calls"][0]
+    assert counted == dict(expected.iter_rows())
+
+
+@pytest.mark.parametrize("name", ["incidents", "flights", "submissions"])
 def test_a_second_import_of_a_real_set_adds_nothing(name: str, request: pytest.FixtureRequest) -> None:
     imported: Imported = request.getfixturevalue(name)
     for first, second in zip(imported.first, imported.second, strict=True):
