@@ -76,7 +76,6 @@ def measure(bench: Bench) -> list[Figure]:
             tell=bench.tell,
             print_line=bench.print_line,
         )
-    shutil.rmtree(settings.state, ignore_errors=True)
     return _figures(rounds["ours"], rounds["theirs"], count)
 
 
@@ -107,11 +106,13 @@ def _figures(ours: Sequence[Round], theirs: Sequence[Round], count: int) -> list
 
 
 def _settings(bench: Bench) -> Settings:
-    # A state of its own that is thrown away: what is measured must not find older messages.
+    # A state of its own, emptied of messages: neither side may find what an earlier run has left.
     state = State(bench.root, "receiver")
-    shutil.rmtree(state.folder, ignore_errors=True)
-    state.folder.mkdir(parents=True)
-    return state.settings().model_copy(update={"receiver_port": free_port(), "webhook_secrets": None})
+    settings = state.settings().model_copy(update={"receiver_port": free_port(), "webhook_secrets": None})
+    for folder in (settings.landing_path, settings.state / "bare"):
+        shutil.rmtree(folder, ignore_errors=True)
+    settings.state.mkdir(parents=True, exist_ok=True)
+    return settings
 
 
 def _serve_product(stack: ExitStack, settings: Settings) -> int:

@@ -1,7 +1,7 @@
 """Handing out what is held about one person: a folder of readable files, with a page that says what is what.
 
-What belongs here: which relations and texts are theirs. What does not: erasing (orchestration.erasing). Facts are those of
-the newest published version. Names, mails and phones of other people are left out of every text.
+What belongs here: which relations and texts are theirs. What does not: erasing (orchestration.erasing). Facts are those
+of the newest published version. Names, mails and phones of other people are left out of every text.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
              "select * from raw_marketplace.customers where customer_id = $id order by ingested_at, version_hash"),
         Part("sessions", "one line per session", "select * from core.fct_sessions where customer_id = $id "
              "order by scheduled_start_at, session_id"),
-        Part("session_texts", "comments, summaries and links of these sessions", _SESSION_TEXTS.format(kind="customer")),
+        Part("session_texts", "comments, summaries and links of them", _SESSION_TEXTS.format(kind="customer")),
         Part("calls", "calls to support", "select * from core.fct_inbound_calls where customer_id = $id "
              "order by called_at, call_id"),
         Part("reschedules", "moves of sessions", "select * from raw_marketplace.reschedules where customer_id = $id "
@@ -69,7 +69,7 @@ PARTS: dict[str, tuple[Part, ...]] = {
              "select * from raw_marketplace.tutors where tutor_id = $id order by ingested_at, version_hash"),
         Part("sessions", "one line per session", "select * from core.fct_sessions where tutor_id = $id "
              "order by scheduled_start_at, session_id"),
-        Part("session_texts", "comments, summaries and links of these sessions", _SESSION_TEXTS.format(kind="tutor")),
+        Part("session_texts", "comments, summaries and links of them", _SESSION_TEXTS.format(kind="tutor")),
         Part("reschedules", "moves of sessions", "select * from raw_marketplace.reschedules where tutor_id = $id "
              "order by rescheduled_at, reschedule_id"),
         Part("events", "what was done in the apps", "select * from core.fct_engagement_events "
@@ -100,11 +100,9 @@ def export(house: House, person: Person, folder: Path, *, actor: str) -> list[Pa
         others = _Others(_texts_of_others(house, reader, person))
         frames = {part.name: (part.says, others.left_out(reader.query(part.query, {"id": person.person_id})))
                   for part in PARTS[person.kind]}  # fmt: skip
-        refused = reader.query(REFUSED, {"id": person.person_id}).filter(
-            pl.Series(
-                [_is_theirs(text, person) for text in _column(reader, REFUSED, person)], dtype=pl.Boolean
-            )
-        )
+        refused = reader.query(REFUSED, {"id": person.person_id})
+        is_theirs = [_is_theirs(text, person) for text in refused["record_json"]]
+        refused = refused.filter(pl.Series(is_theirs, dtype=pl.Boolean))
         frames["refused_records"] = ("records about them that broke a contract", others.left_out(refused))
     finally:
         reader.close()
@@ -114,10 +112,6 @@ def export(house: House, person: Person, folder: Path, *, actor: str) -> list[Pa
     files.append(_read_me(folder, person, version, frames))
     _audit(house, person, len(files), actor=actor)
     return files
-
-
-def _column(reader: LakeReader, query: str, person: Person) -> list[str]:
-    return reader.query(query, {"id": person.person_id})["record_json"].to_list()
 
 
 def _is_theirs(text: str, person: Person) -> bool:
@@ -186,8 +180,8 @@ def _decided(house: House, person: Person) -> Iterator[tuple[str, str, pl.DataFr
          "evidence": json.dumps(a.evidence, ensure_ascii=False)} for a in alerts
     )  # fmt: skip
     yield "alert_history", "each step of these alerts, with notes; who took it is left out", _frame(
-        {"alert_id": str(n.episode_id), "at": n.at, "kind": n.kind, "details": json.dumps(n.details, ensure_ascii=False)}
-        for n in notes
+        {"alert_id": str(n.episode_id), "at": n.at, "kind": n.kind,
+         "details": json.dumps(n.details, ensure_ascii=False)} for n in notes
     )  # fmt: skip
     yield "mails", "mails that tell of them; the text only of those that tell of nobody else", _frame(
         {"created_at": m.created_at, "kind": m.kind, "status": m.status,

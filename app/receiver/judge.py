@@ -28,6 +28,8 @@ from data.settings import Settings
 
 log = structlog.get_logger("chalkline.receiver")
 
+GATHER_SECONDS = 0.5
+"""So long the first message waits for company. A flag is due within five seconds."""
 MOST_AT_ONCE = 200
 """So many waiting messages are judged together: more would keep the first of them waiting."""
 
@@ -115,15 +117,18 @@ class InstantJudge:
 
 
 class JudgeLine:
-    """Judges messages one after the other in a thread of its own, and those that wait together at once.
+    """Judges messages in a thread of its own, those that come within a moment together.
 
-    A burst then costs one query for many messages, and never a thread that an acknowledgement needs. What still
-    waits when the process dies is judged by the fast lane.
+    One query costs as much for a hundred messages as for one, and while it runs, acknowledgements wait for the
+    interpreter: a burst must not pay for each of its messages. What still waits when the process dies is judged by
+    the fast lane.
     """
 
-    def __init__(self, judge: Callable[..., None]) -> None:
+    def __init__(self, judge: Callable[..., None], *, gather_seconds: float = GATHER_SECONDS) -> None:
         self._judge = judge
+        self._gather_seconds = gather_seconds
         self._waiting: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="judge", daemon=True)
         self._thread.start()
 
@@ -133,11 +138,13 @@ class JudgeLine:
 
     def close(self) -> None:
         """Judge what waits, then end."""
+        self._closing.set()
         self._waiting.put(None)
         self._thread.join()
 
     def _work(self) -> None:
         while (first := self._waiting.get()) is not None:
+            self._closing.wait(self._gather_seconds)
             batch = [first]
             while len(batch) < MOST_AT_ONCE and not self._waiting.empty():
                 following = self._waiting.get()

@@ -38,7 +38,7 @@ class SlowJudge:
 
 def test_putting_never_waits_and_what_waits_is_judged_together() -> None:
     judge = SlowJudge()
-    line = JudgeLine(judge.judge)
+    line = JudgeLine(judge.judge, gather_seconds=0.0)
     messages = [a_message(f"s{number}") for number in range(3 * MOST_AT_ONCE)]
     for message in messages:
         line.put(message)
@@ -53,7 +53,7 @@ def test_putting_never_waits_and_what_waits_is_judged_together() -> None:
 def test_a_message_that_cannot_be_judged_does_not_take_others_with_it() -> None:
     poison = a_message("poison")
     judge = SlowJudge(spoil=lambda message: message is poison)
-    line = JudgeLine(judge.judge)
+    line = JudgeLine(judge.judge, gather_seconds=0.0)
     good = [a_message(f"s{number}") for number in range(4)]
     for message in (*good[:2], poison, *good[2:]):
         line.put(message)
@@ -63,10 +63,21 @@ def test_a_message_that_cannot_be_judged_does_not_take_others_with_it() -> None:
     assert [message for batch in whole for message in batch] == good
 
 
+def test_the_first_message_waits_for_company_but_not_when_the_line_closes() -> None:
+    judge = SlowJudge()
+    judge.may_begin.set()
+    line = JudgeLine(judge.judge, gather_seconds=600.0)
+    messages = [a_message(f"s{number}") for number in range(5)]
+    for message in messages:
+        line.put(message)
+    line.close()
+    assert judge.batches == [tuple(messages)]
+
+
 def test_a_line_outlives_its_failures() -> None:
     judge = SlowJudge(spoil=lambda message: True)
     judge.may_begin.set()
-    line = JudgeLine(judge.judge)
+    line = JudgeLine(judge.judge, gather_seconds=0.0)
     for number in range(5):
         line.put(a_message(f"s{number}"))
     line.close()
