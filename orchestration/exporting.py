@@ -78,6 +78,10 @@ PARTS: dict[str, tuple[Part, ...]] = {
              "where tutor_id = $id order by as_of_date, score_code, formula_version"),
     ),
 }  # fmt: skip
+NAMES = {
+    "customer": "select customer_id, unnest([full_name, email, phone]) as text from pii.customers",
+    "tutor": "select tutor_id, unnest([full_name, email]) as text from pii.tutors",
+}
 REFUSED = (
     "select refused.source, refused.kind, refused.field, refused.reason, refused.first_seen_at, texts.record_json "
     "from raw_quality.quarantined_records as refused join pii.quarantined_records as texts using (quarantine_id) "
@@ -149,8 +153,8 @@ class _Others:
 def _texts_of_others(house: House, reader: LakeReader, person: Person) -> list[str]:
     found: set[str] = set()
     own: set[str] = set()
-    for kind, fields in (("customer", "full_name, email, phone"), ("tutor", "full_name, email")):
-        rows = reader.query(f"select {kind}_id, unnest([{fields}]) as text from pii.{kind}s")
+    for kind, query in NAMES.items():
+        rows = reader.query(query)
         for identifier, text in rows.drop_nulls().iter_rows():
             (own if (kind, identifier) == (person.kind, person.person_id) else found).add(text)
     with house.operations.session() as session:

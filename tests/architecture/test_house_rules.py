@@ -26,6 +26,7 @@ BUILT_SQL: dict[str, str] = {
     "assets/ingest/evaluation.py": "the expressions of a mapping file are SQL; values of the file are never text",
     "assets/ingest/reading.py": "columns are called as the file calls them, quoted",
     "data/operations/migrations/versions/0001_create_operations.py": "a trigger is made for each named table",
+    "data/postgres_texts.py": "tables and columns are called as the database calls them, quoted; texts are parameters",
 }
 """Files outside the gates that put a name, never a value, into the text of a query, each with its reason."""
 
@@ -37,7 +38,7 @@ REGISTRIES = re.compile(
     r"cond[a]-forge\.org|artif[a]ctory"
 )
 MAKE = re.compile(r"(?:^|`|\s)make ([a-z]+)\b", re.MULTILINE)
-COMMAND = re.compile(r"(?:^|`)chalkline ([a-z]+)(?: ([a-z]+))?\b", re.MULTILINE)
+COMMAND = re.compile(r"(?:^|`)chalkline ([a-z-]+)(?: ([a-z]+))?\b", re.MULTILINE)
 DOCS = tuple(
     name
     for name in tracked()
