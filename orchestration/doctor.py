@@ -122,5 +122,7 @@ def _erasures(house: House) -> str:
     with house.operations.session() as session:
         waiting = [f"{row.person_kind} {row.person_id}" for row in erasures.unfinished(session)]
     if waiting:
-        raise RuntimeError(f"begun and not finished: {', '.join(waiting)}; run `chalkline erase` for each again")
+        raise RuntimeError(
+            f"begun and not finished: {', '.join(waiting)}; run `chalkline erase` for each again"
+        )
     return "none is unfinished"

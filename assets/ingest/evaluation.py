@@ -206,7 +206,9 @@ class Evaluation:
 
     def _refuse_naive_texts(self, place: str, column: str) -> None:
         naive = naive_text_sql(column)
-        row = self._sandbox.one(f"select count(*) filter ({naive}), min({column}) filter ({naive}) from evaluated")
+        row = self._sandbox.one(
+            f"select count(*) filter ({naive}), min({column}) filter ({naive}) from evaluated"
+        )
         if row[0]:
             raise self._sandbox.error(
                 place,

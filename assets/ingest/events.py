@@ -91,9 +91,7 @@ def _refuse_clashes(sandbox: Sandbox, mapping: Mapping) -> None:
     for section in ("lookups", "local_times"):
         for name in getattr(mapping, section):
             if name.lower() in taken:
-                raise sandbox.error(
-                    f"{section}.{name}", "the file has a column of that name; choose another"
-                )
+                raise sandbox.error(f"{section}.{name}", "the file has a column of that name; choose another")
             taken.add(name.lower())
 
 

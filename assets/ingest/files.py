@@ -84,9 +84,13 @@ def import_file(
                 arrival = Arrival(mapping.source, now, business_date(now, business_time_zone), mended)
                 note = partial(note_chunk, lake, identity, number)
                 batch = take_in(lake, mapping.kind, chunk.records, arrival, also=note)
-                account.add(batch, lambda chunk=chunk: chunk)
+                account.add(batch, partial(_same, chunk))
                 progress(account.read_count, chunks.record_count)
         return _report(file, mapping, chunks, account, identity=identity, resumed_at=resumed_at)
+
+
+def _same(chunk: Chunk) -> Chunk:
+    return chunk
 
 
 def rehearse_file(
@@ -181,9 +185,7 @@ class _Account:
         return count
 
 
-def _look_at_sample(
-    file: Path, mapping: Mapping, corrections: tuple[Correction, ...], chunk: Chunk
-) -> None:
+def _look_at_sample(file: Path, mapping: Mapping, corrections: tuple[Correction, ...], chunk: Chunk) -> None:
     """Stop before a wrong mapping fills the quarantine: some record of the first thousand must be good."""
     sample = min(len(chunk.records), SAMPLE_ROWS)
     if sample < TOO_FEW_TO_TELL:

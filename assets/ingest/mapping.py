@@ -138,7 +138,9 @@ class Mapping(BaseModel):
         if self.group_by and not self.order_by:
             problems.append("order_by: missing; with group_by, say in which order the events happened")
         if self.group_by and self.repeat:
-            problems.append("repeat: does not go with group_by; one makes many of a row, the other one of many")
+            problems.append(
+                "repeat: does not go with group_by; one makes many of a row, the other one of many"
+            )
         if self.local_times and self.time_zone is None:
             problems.append("time_zone: missing; local_times need the zone whose clock they show")
         if problems:

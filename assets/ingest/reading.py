@@ -209,7 +209,9 @@ def _frames(rows: Iterator[Row], header: list[str], options: ReadOptions) -> Ite
     at_once = max(1, VALUES_AT_ONCE // len(header))
     first = True
     while (taken := list(islice(rows, at_once))) or first:
-        columns = dict(zip(header, zip(*(row for _, row in taken), strict=True), strict=True)) if taken else {}
+        columns = (
+            dict(zip(header, zip(*(row for _, row in taken), strict=True), strict=True)) if taken else {}
+        )
         frame = pl.DataFrame(columns, schema=schema)
         if nulls:
             frame = frame.with_columns(

@@ -97,7 +97,7 @@ def replay(
 
 def _feeds(waiting: pl.DataFrame) -> Iterator[tuple[tuple[str, Kind], list[str]]]:
     for (source, kind), rows in waiting.group_by("source", "kind", maintain_order=True):
-        yield (str(source), kind), rows["quarantine_id"].to_list()  # type: ignore[misc]
+        yield (str(source), kind), rows["quarantine_id"].to_list()
 
 
 def _chunks(lake: LakeWriter, ids: Sequence[str]) -> Iterator[list[QuarantinedRecord]]:

@@ -39,10 +39,6 @@ def _name(name: Any) -> str:
 
 
 def _type_of(value: Any) -> str:
-    return "null" if value is None else _TYPES.get(type(value), "text")
-
-
-def _type_of(value: Any) -> str:
     # A file may bring days and instants of its own: JSON would write them as text.
     return "null" if value is None else _TYPES.get(type(value), "text")
 

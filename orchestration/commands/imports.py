@@ -72,7 +72,9 @@ def _refuse_contradictions(
     if show and not dry_run:
         raise ValueError("--show goes with --dry-run: an import does not print records")
     if dry_run and addresses:
-        raise ValueError("--mail-to does not go with --dry-run: nothing came in that somebody could be told of")
+        raise ValueError(
+            "--mail-to does not go with --dry-run: nothing came in that somebody could be told of"
+        )
     if refusals is not None and refusals.absolute() in (file.absolute(), mapping.absolute()):
         raise ValueError(f"--refusals {refusals} would overwrite what is imported; name another file")
     for address in addresses:

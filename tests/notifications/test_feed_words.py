@@ -29,7 +29,9 @@ def test_the_evidence_of_a_failing_feed_begins_with_the_cause() -> None:
         ("Held until somebody releases it", "yes"),
         ("Last good read", "Mon 2 Mar, 14:05"),
     ]
-    assert evidence_sentence(lines).endswith("Held until somebody releases it · Last good read Mon 2 Mar, 14:05")
+    assert evidence_sentence(lines).endswith(
+        "Held until somebody releases it · Last good read Mon 2 Mar, 14:05"
+    )
 
 
 def test_the_evidence_of_a_silent_feed_tells_the_limit_that_it_passed() -> None:

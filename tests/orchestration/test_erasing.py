@@ -1,4 +1,4 @@
-"""An erasure from the command to the proof: every place, by identifier; a killed one is finished by running it again."""
+"""An erasure from the command to the proof: every place, by identifier; a killed one is finished by a rerun."""
 
 import json
 from datetime import datetime, timedelta

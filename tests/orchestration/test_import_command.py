@@ -64,7 +64,7 @@ def test_an_import_prints_its_report_and_keeps_it_without_values(
 ) -> None:
     result = say(*calls)
     assert result.exit_code == 0
-    assert "line 3, a2: \"soon\"" in result.output
+    assert 'line 3, a2: "soon"' in result.output
     assert stored(lake) == ["a1", "a3"]
     kept = (deployed.state / "imports" / "office.txt").read_text()
     assert "updated_at: is not an ISO 8601 time" in kept
@@ -80,7 +80,9 @@ def test_a_dry_run_stores_nothing_and_shows_records(calls: list[str], lake: Lake
     assert lake.read("select count(*) as n from lake.raw_quality.ingestion_batches")["n"][0] == 0
 
 
-def test_a_dry_run_of_which_nothing_would_come_in_ends_with_an_error(calls: list[str], tmp_path: Path) -> None:
+def test_a_dry_run_of_which_nothing_would_come_in_ends_with_an_error(
+    calls: list[str], tmp_path: Path
+) -> None:
     (tmp_path / "calls.csv").write_text(ROWS.replace("2026-01-1", "1/1"))
     assert say(*calls, "--dry-run").exit_code == 1
 
@@ -160,7 +162,5 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_read(
 def test_refusals_do_not_overwrite_the_file_that_they_are_about(
     calls: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert "would overwrite what is imported" in fail(
-        capsys, monkeypatch, *calls, "--refusals", calls[1]
-    )
+    assert "would overwrite what is imported" in fail(capsys, monkeypatch, *calls, "--refusals", calls[1])
     assert Path(calls[1]).read_text() == ROWS

@@ -229,14 +229,11 @@ def _described(cause: Cause, records: list[QuarantinedRecord]) -> tuple[Correcti
     """Return the correction that the inputs describe, or why there is none yet."""
     suggested = advice(cause.field, cause.reason).action
     kinds = list(ACTIONS)
-    action = cast(
-        Action,
-        st.selectbox(
-            "What is wrong",
-            kinds,
-            index=kinds.index(suggested) if suggested else 0,
-            format_func=lambda one: ACTIONS[cast(Action, one)],
-        ),
+    action = st.selectbox(
+        "What is wrong",
+        kinds,
+        index=kinds.index(suggested) if suggested else 0,
+        format_func=lambda one: ACTIONS[cast(Action, one)],
     )
     names = _names_in(records)
     first = _suggested_name(cause, names, action)

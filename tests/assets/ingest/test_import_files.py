@@ -394,9 +394,7 @@ def test_a_session_from_the_dump_is_the_version_that_the_api_gives(
     stored = sessions_of(lake)[0]
     assert stored["version_hash"] == expected["version_hash"]
     assert stored["source"] == "import.marketplace"
-    assert lake.read("select student_comment from pii.sessions")["student_comment"].to_list() == [
-        "Fine."
-    ]
+    assert lake.read("select student_comment from pii.sessions")["student_comment"].to_list() == ["Fine."]
 
 
 def test_lists_come_in_as_json_text_or_as_lists(lake: LakeWriter, tmp_path: Path) -> None:

@@ -61,7 +61,9 @@ def staff_mapping(**lookup: Any) -> Mapping:
 
 def test_a_row_becomes_as_many_records_as_it_counts(lake: LakeWriter, tmp_path: Path) -> None:
     report = run_import(lake, write_text(tmp_path, COUNTS), calls_mapping())
-    calls = lake.read("select call_id, customer_id, called_at from lake.raw_marketplace.inbound_calls order by 1")
+    calls = lake.read(
+        "select call_id, customer_id, called_at from lake.raw_marketplace.inbound_calls order by 1"
+    )
     assert (report.file_row_count, report.read_count, report.loaded_count) == (3, 3, 3)
     assert calls["call_id"].to_list() == ["2026-01-05 07:00/1", "2026-01-05 07:00/2", "2026-01-05 07:10/1"]
     assert calls["called_at"].to_list() == [datetime(2026, 1, 5, 12)] * 2 + [datetime(2026, 1, 5, 12, 10)]
@@ -70,13 +72,22 @@ def test_a_row_becomes_as_many_records_as_it_counts(lake: LakeWriter, tmp_path: 
 
 @pytest.mark.parametrize(
     ("count", "shown"),
-    [("-3", "'-3'"), ("10001", "'10001'"), ("2.5", "'2.5'"), ("many", "'many'"), ("", "nothing"), ("1e99", "'1e99'")],
+    [
+        ("-3", "'-3'"),
+        ("10001", "'10001'"),
+        ("2.5", "'2.5'"),
+        ("many", "'many'"),
+        ("", "nothing"),
+        ("1e99", "'1e99'"),
+    ],
 )
 def test_a_count_that_cannot_be_is_an_error_of_its_line(tmp_path: Path, count: str, shown: str) -> None:
     file = write_text(tmp_path, COUNTS + f"2026-01-05 07:15,{count}\n")
     with pytest.raises(UnreadableFile) as caught:
         rehearse(file, calls_mapping())
-    assert f"bookings.csv, line 5: repeat gives {shown}; a row stands for 0 to 10,000 records" in str(caught.value)
+    assert f"bookings.csv, line 5: repeat gives {shown}; a row stands for 0 to 10,000 records" in str(
+        caught.value
+    )
 
 
 def test_a_count_of_a_row_that_is_not_wanted_is_not_looked_at(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from import_builders import LIMITS, a_fresh_lake, rehearse, run_import
+from import_builders import LIMITS, a_fresh_lake, run_import
 
 from assets.ingest.evaluation import Evaluation
 from assets.ingest.mapping import load_mapping

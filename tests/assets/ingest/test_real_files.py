@@ -55,7 +55,9 @@ def test_a_missing_set_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", REAL_SETS)
-def test_each_set_is_looked_for_and_the_mappings_that_ship_fit_its_name(name: RealSet, tmp_path: Path) -> None:
+def test_each_set_is_looked_for_and_the_mappings_that_ship_fit_its_name(
+    name: RealSet, tmp_path: Path
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("importlib.util.find_spec", lambda name: None)
         with pytest.raises(RealDataMissing, match="CHALKLINE_REAL_DATA"):

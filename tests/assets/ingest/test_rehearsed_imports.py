@@ -48,7 +48,11 @@ def test_a_dry_run_names_all_that_is_wrong_with_a_record_and_an_import_why_it_is
 ) -> None:
     file = write_text(tmp_path, BOOKINGS + "010,ben,p1,maths,soon,,11\n")
     report = rehearse(file, bookings_mapping())
-    assert {group.field for group in report.refusals} == {"updated_at", "scheduled_start_at", "student_rating"}
+    assert {group.field for group in report.refusals} == {
+        "updated_at",
+        "scheduled_start_at",
+        "student_rating",
+    }
     assert report.quarantined_count == 1
     with a_fresh_lake() as lake:
         report = run_import(lake, file, bookings_mapping())
@@ -67,7 +71,11 @@ def test_the_values_of_several_fields_are_shown_when_they_do_not_agree_and_nothi
     tmp_path: Path,
 ) -> None:
     mapping = bookings_mapping(
-        fields={"scheduled_end_at": "came", "ai_summary": "'a summary of ' || pupil", "tutor_joined_at": "null"},
+        fields={
+            "scheduled_end_at": "came",
+            "ai_summary": "'a summary of ' || pupil",
+            "tutor_joined_at": "null",
+        },
         constants={"reports_attendance": False},
     )
     report = rehearse(write_text(tmp_path, BOOKINGS), mapping)

@@ -63,9 +63,7 @@ def batches(lake: LakeWriter) -> int:
 def test_a_stopped_import_goes_on_behind_its_last_finished_chunk(lake: LakeWriter, tmp_path: Path) -> None:
     file, told = write_text(tmp_path, BOOKINGS), []
     stop_after(lake, file, bookings_mapping(), 2)
-    report = run_import(
-        lake, file, bookings_mapping(), chunk_rows=1, progress=lambda *now: told.append(now)
-    )
+    report = run_import(lake, file, bookings_mapping(), chunk_rows=1, progress=lambda *now: told.append(now))
     assert told == [(2, 3), (3, 3)]
     assert batches(lake) == 3, "what is in is not read again"
     assert (counts(report), report.resumed_at) == ((3, 3, 0, 0), 2)

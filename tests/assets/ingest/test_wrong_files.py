@@ -31,9 +31,7 @@ def lake() -> Iterator[LakeWriter]:
         yield lake
 
 
-def refused(
-    lake: LakeWriter, file: Path, mapping: Mapping, *, error: type[Exception], **options: Any
-) -> str:
+def refused(lake: LakeWriter, file: Path, mapping: Mapping, *, error: type[Exception], **options: Any) -> str:
     with pytest.raises(error) as caught:
         run_import(lake, file, mapping, **options)
     assert stored_rows(lake) == 0, "nothing is stored"
@@ -53,9 +51,15 @@ def refused(
         (BOOKINGS + '010,"ben" x,p,t,2026-01-01,,\n', "line 5: "),
         (BOOKINGS.replace("stars", "coach", 1), "the header names coach more than once"),
         (BOOKINGS + '010,"ben,p,t,2026-01-01,,\n', "line 5: the file ends inside quotes"),
-        (BOOKINGS + f"010,{'x' * 200_000},p,t,2026-01-01,,\n", "line 5: a value is longer than 131,072 characters"),
+        (
+            BOOKINGS + f"010,{'x' * 200_000},p,t,2026-01-01,,\n",
+            "line 5: a value is longer than 131,072 characters",
+        ),
         (BOOKINGS + "x" * 1_000_001, "line 5: is longer than 1,000,000 characters"),
-        (BOOKINGS + "Total,3\n", "line 5: has 2 values where the header has 7; mend the line or check read.delimiter"),
+        (
+            BOOKINGS + "Total,3\n",
+            "line 5: has 2 values where the header has 7; mend the line or check read.delimiter",
+        ),
         ("Export\n" + BOOKINGS, "line 2: has 7 values where the header has 1"),
     ],
 )
@@ -101,10 +105,10 @@ def test_a_file_that_holds_more_than_is_taken_is_stopped_while_it_unpacks(
             archive.writestr("bookings.csv", MANY_ROWS)
     else:
         file.write_text(MANY_ROWS)
-    told = refused(
-        lake, file, bookings_mapping(), error=UnreadableFile, limits=small(max_bytes=1_000_000)
+    told = refused(lake, file, bookings_mapping(), error=UnreadableFile, limits=small(max_bytes=1_000_000))
+    assert (
+        "holds more than 1,000,000 bytes once it is unpacked; split it, or raise CHALKLINE_IMPORT_MAX" in told
     )
-    assert "holds more than 1,000,000 bytes once it is unpacked; split it, or raise CHALKLINE_IMPORT_MAX" in told
 
 
 def test_a_zip_that_lies_about_its_size_is_stopped_too(lake: LakeWriter, tmp_path: Path) -> None:
@@ -249,7 +253,10 @@ def test_a_file_that_is_not_there(lake: LakeWriter, tmp_path: Path) -> None:
             "fields.tutor_id: Permission",
         ),
         ({"where": "stars = 'many'"}, "where: keeps none of the 3 rows"),
-        ({"fields": {"student_rating": "max(stars)"}}, "group_by: is missing; some expression folds several rows"),
+        (
+            {"fields": {"student_rating": "max(stars)"}},
+            "group_by: is missing; some expression folds several rows",
+        ),
         ({"fields": {"student_rating": "(stars || ',5')::double"}}, "(a decimal comma: replace(x, ',', '.')"),
         ({"where": "level = 3"}, "where: the file has no column level; it has booking, coach"),
         ({"group_by": ["lesson"], "order_by": ["begins"]}, "group_by: the file has no column lesson"),

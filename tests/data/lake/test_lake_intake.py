@@ -208,7 +208,9 @@ def test_corrections_are_applied_before_a_record_is_judged(lake: LakeWriter) -> 
     mended = dataclasses.replace(
         arrival(), corrections=(Correction("replace", "status", "done", "finished"),)
     )
-    batch = take_in(lake, "sessions", [a_session("s1", status="done"), a_session("s2", status="gone")], mended)
+    batch = take_in(
+        lake, "sessions", [a_session("s1", status="done"), a_session("s2", status="gone")], mended
+    )
     assert (batch.loaded_count, batch.quarantined_count) == (1, 1)
     assert take_in(lake, "sessions", [a_session("s1")], arrival()).duplicate_count == 1
 
