@@ -34,8 +34,13 @@ from data.postgres import open_postgres
 from data.settings import Settings
 
 MODELS = ("fct_tutor_scores", "fct_customer_scores")
-SCORES = {"marts.fct_tutor_scores": "tutor_id", "marts.fct_customer_scores": "customer_id"}
-"""The published scores that can be recomputed, and whom each is about."""
+SCORES = (
+    "select tutor_id as entity_id, score_code, formula_version, score, not_scored_reason, components "
+    "from marts.fct_tutor_scores where as_of_date = $day",
+    "select customer_id as entity_id, score_code, formula_version, score, not_scored_reason, components "
+    "from marts.fct_customer_scores where as_of_date = $day",
+)
+"""The published scores of a day that can be recomputed."""
 KEY = ("entity_id", "score_code", "formula_version")
 SCORE_DIGITS = 6
 """Scores are rounded here when they are made (macros/rulebook.sql)."""
@@ -128,16 +133,12 @@ def scores_of(query: Query, as_of: date, codes: Sequence[str] = ()) -> pl.DataFr
     Grain: entity_id, score_code and formula_version, with score, not_scored_reason and components as JSON.
     """
     parts = [
-        query(
-            f"select {entity} as entity_id, score_code, formula_version, score, not_scored_reason, components "
-            f"from {relation} where as_of_date = $day",
-            {"day": as_of},
-        ).with_columns(
+        query(scores, {"day": as_of}).with_columns(
             pl.col("components").map_elements(
                 lambda parts: json.dumps(list(parts), sort_keys=True), return_dtype=pl.String
             )
         )
-        for relation, entity in SCORES.items()
+        for scores in SCORES
     ]
     found = pl.concat(parts)
     return found.filter(pl.col("score_code").is_in(codes)) if codes else found

@@ -1,5 +1,7 @@
 """The ingestion assets: read from a source, take in, report. The thinking is in tries, messages, replay and files."""
 
+from datetime import UTC
+
 import dagster as dg
 
 from assets.ingest.budget import Budget
@@ -50,7 +52,7 @@ def try_metadata(tried: Tried) -> dict[str, dg.MetadataValue]:
     if reason is not None:
         told["reason"] = dg.MetadataValue.text(reason)
     if attempt is not None and attempt.next_try_at is not None:
-        told["next_try_at"] = dg.MetadataValue.text(f"{attempt.next_try_at.isoformat()}Z")
+        told["next_try_at"] = dg.MetadataValue.timestamp(attempt.next_try_at.replace(tzinfo=UTC))
     if attempt is not None and attempt.source_ahead_seconds is not None:
         told["source_ahead_seconds"] = dg.MetadataValue.float(attempt.source_ahead_seconds)
     return told | account_metadata(tried.account)

@@ -5,7 +5,7 @@ DDL history (migrations/). Every instant is timestamptz and comes back aware, in
 """
 
 import uuid
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, Literal, get_args
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from data.contracts.personal import PersonKind
+from data.operations.instants import UtcDateTime
 
 Severity = Literal["low", "medium", "high", "critical"]
 Status = Literal["open", "acknowledged", "in_progress", "snoozed", "resolved", "dismissed"]
@@ -35,25 +36,6 @@ ROLES: tuple[Role, ...] = get_args(Role)
 MESSAGE_KINDS: tuple[MessageKind, ...] = get_args(MessageKind)
 CLOSED: frozenset[Status] = frozenset({"resolved", "dismissed"})
 STILL_OPEN: frozenset[Status] = frozenset(STATUSES) - CLOSED
-
-
-class UtcDateTime(sa.types.TypeDecorator[datetime]):
-    """timestamptz that refuses naive instants and always answers in UTC."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Refuse an instant without a zone: guessing one is how hours get lost."""
-        if value is not None and value.tzinfo is None:
-            raise ValueError(
-                f"{value.isoformat()} has no time zone; the operations store takes aware instants"
-            )
-        return value
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        """Answer in UTC, whatever the connection's time zone."""
-        return None if value is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
