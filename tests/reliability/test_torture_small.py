@@ -19,7 +19,7 @@ from tests.reliability.deployment import PATIENCE_SECONDS, Deployment, kill_grou
 from tests.reliability.digests import digest, digests
 from tests.reliability.torture import torture
 
-pytestmark = [pytest.mark.reliability, pytest.mark.slow, pytest.mark.xdist_group("day"), pytest.mark.long]
+pytestmark = [pytest.mark.reliability, pytest.mark.slow, pytest.mark.xdist_group("day")]
 
 KILLS = 3
 GONE_WITHIN_SECONDS = 15.0
