@@ -2,7 +2,9 @@
 {{ config(materialized='incremental', incremental_strategy='replace_all', tags=['fast']) }}
 
 with
-customers as (select * from {{ ref('dim_customers') }} where first_seen_at < {{ as_of_at() }}),
+customers as (
+    select * from {{ ref('dim_customers') }} where first_seen_at < {{ as_of_at() }}
+),
 
 sessions as (
     select * from {{ ref('fct_sessions') }}
