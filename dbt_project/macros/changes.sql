@@ -15,6 +15,22 @@ and keep their number when files are merged: so the greatest number in a table i
     where facts.loaded_snapshot_id > {{ built_until(relation) }}
 {%- endmacro %}
 
+{#
+Sessions of which something may be true that was not: those that changed, and all of every customer whom any version
+of them names, because a late earlier session takes "first" away from another. Grain: session_id.
+#}
+{% macro touched_sessions(relation) -%}
+    select facts.session_id
+    from {{ ref('fct_sessions') }} as facts
+    where
+        facts.loaded_snapshot_id > {{ built_until(relation) }}
+        or facts.customer_id in (
+            select versions.customer_id
+            from {{ ref('fct_session_versions') }} as versions
+            where versions.session_id in (select changed.session_id from ({{ changed_sessions(relation) }}) as changed)
+        )
+{%- endmacro %}
+
 {# Business dates that an event which changed since the relation was built touches, or left. Grain: event_date. #}
 {% macro changed_engagement_days(relation) -%}
     select distinct unnest(

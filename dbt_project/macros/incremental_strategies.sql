@@ -20,10 +20,10 @@ empty, so these delete by scope instead: what this run speaks for is replaced, w
     {{ replace_scope(arguments, 'true') }}
 {% endmacro %}
 
-{# Replaces all rows of the sessions that changed since this table was built. #}
-{% macro get_incremental_replace_changed_sessions_sql(arguments) %}
+{# Replaces all rows of the sessions that a change since this table was built touches. #}
+{% macro get_incremental_replace_touched_sessions_sql(arguments) %}
     {%- set scope -%}
-        session_id in (select changed.session_id from ({{ changed_sessions(arguments.target_relation) }}) as changed)
+        session_id in (select touched.session_id from ({{ touched_sessions(arguments.target_relation) }}) as touched)
     {%- endset -%}
     {{ replace_scope(arguments, scope) }}
 {% endmacro %}

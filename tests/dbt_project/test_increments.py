@@ -145,6 +145,78 @@ def test_a_move_that_comes_before_its_session_learns_its_subject_later(
     assert subjects == [None, "spanish"]
 
 
+def test_the_flag_of_a_first_session_goes_and_comes_with_its_place(
+    lake: Lake, in_one_run: dict[str, str]
+) -> None:
+    last = RUN_DAYS[-1]
+
+    def session(
+        session_id: str, customer_id: str, *, days_ago: int, changed_hour: float
+    ) -> dict[str, object]:
+        start = instant(last - timedelta(days=days_ago), 15)
+        return {
+            "session_id": session_id,
+            "tutor_id": "tut_01",
+            "customer_id": customer_id,
+            "subject_id": "spanish",
+            "status": "finished",
+            "scheduled_start_at": start,
+            "scheduled_end_at": start + timedelta(hours=1),
+            "tutor_joined_at": start,
+            "tutor_left_at": start + timedelta(hours=1),
+            "customer_joined_at": start,
+            "student_rating": 1 if session_id == "ses_poor" else 5,
+            "updated_at": instant(last, changed_hour),
+        }
+
+    def flagged_after(record: dict[str, object], hour: float) -> bool:
+        lake.deliver([Delivery("rails.pull", "sessions", [record])], at=instant(last, hour), day=last)
+        models = ("int_sessions", "fct_session_versions", "fct_sessions", "fct_session_flags")
+        lake.dbt("run", "--select", *models, run_vars=day_vars(last))
+        found = lake.read("select rule_code from lake.marts.fct_session_flags where session_id = 'ses_poor'")
+        return found.rows() == [("poor_first_session",)]
+
+    assert flagged_after(session("ses_poor", "cus_new", days_ago=2, changed_hour=23.1), 23.82)
+    late_news = session("ses_before", "cus_new", days_ago=4, changed_hour=23.2)
+    assert not flagged_after(late_news, 23.84), "an earlier session that came late was the first one"
+    corrected = session("ses_before", "cus_other", days_ago=4, changed_hour=23.3)
+    assert flagged_after(corrected, 23.86), "the earlier session was another customer's"
+
+
+def test_a_move_that_leaves_the_subject_to_an_older_version_counts_in_its_new_hour(
+    lake: Lake, in_one_run: dict[str, str]
+) -> None:
+    last = RUN_DAYS[-1]
+    booked = {
+        "session_id": "ses_moved",
+        "tutor_id": "tut_01",
+        "customer_id": "cus_01",
+        "subject_id": "spanish",
+        "status": "scheduled",
+        "scheduled_start_at": instant(last, 3),
+        "updated_at": instant(last, 1),
+    }
+    moved = booked | {
+        "subject_id": None,
+        "scheduled_start_at": instant(last, 4),
+        "updated_at": instant(last, 2),
+    }
+
+    def requested(record: dict[str, object], hour: float) -> list[int]:
+        lake.deliver([Delivery("rails.pull", "sessions", [record])], at=instant(last, hour), day=last)
+        lake.dbt(
+            "run", "--select", "int_sessions", "fct_sessions", "fct_hourly_demand", run_vars=day_vars(last)
+        )
+        rows = lake.read(
+            "select requested_sessions from lake.core.fct_hourly_demand where subject_id = 'spanish' and "
+            f"hour_start_at in ('{instant(last, 3)}', '{instant(last, 4)}') order by hour_start_at"
+        )
+        return [count for (count,) in rows.iter_rows()]
+
+    before = requested(booked, 23.87)
+    assert requested(moved, 23.88) == [before[0] - 1, before[1] + 1]
+
+
 def _tutor_day(lake: Lake, tutor_id: str, day: object) -> int:
     rows = lake.read(
         f"select sessions_completed from lake.core.fct_tutor_days where tutor_id = '{tutor_id}' and date = '{day}'"

@@ -30,6 +30,23 @@ spine as (
 ),
 
 {% if is_incremental() %}
+-- A version may name the hour and leave the subject to an older one, so all subjects are paired with all hours.
+subjects_and_hours_told as (
+    select
+        list(distinct versions.subject_id) as subject_ids,
+        list(distinct date_trunc('hour', versions.scheduled_start_at)) as hours
+    from versions
+    where versions.session_id in (select changed.session_id from ({{ changed_sessions(this) }}) as changed)
+    group by versions.session_id
+),
+
+subjects_told as (
+    select
+        unnest(subject_ids) as subject_id,
+        hours
+    from subjects_and_hours_told
+),
+
 hours_in_scope as (
     select
         spine.subject_id,
@@ -41,12 +58,9 @@ hours_in_scope as (
     where built.subject_id is null
     union distinct
     select
-        versions.subject_id,
-        date_trunc('hour', versions.scheduled_start_at) as hour_start_at
-    from versions
-    where
-        versions.subject_id is not null
-        and versions.session_id in (select changed.session_id from ({{ changed_sessions(this) }}) as changed)
+        subject_id,
+        unnest(hours) as hour_start_at
+    from subjects_told
 ),
 {% endif %}
 

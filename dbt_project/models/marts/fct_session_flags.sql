@@ -1,6 +1,7 @@
 -- One row per session_id and rule_code: what the rulebook finds wrong with a session, at its highest severity.
--- Only changed sessions are judged again; a change of the rules needs a full refresh.
-{{ config(materialized='incremental', incremental_strategy='replace_changed_sessions', tags=['fast']) }}
+-- Only sessions that a change touches are judged again; a change of the rules needs a full refresh.
+-- depends_on: {{ ref('fct_session_versions') }}
+{{ config(materialized='incremental', incremental_strategy='replace_touched_sessions', tags=['fast']) }}
 
 with
 sessions as (
@@ -9,7 +10,7 @@ sessions as (
         is_first_for_customer as is_first
     from {{ ref('fct_sessions') }}
     {% if is_incremental() %}
-    where session_id in (select changed.session_id from ({{ changed_sessions(this) }}) as changed)
+    where session_id in (select touched.session_id from ({{ touched_sessions(this) }}) as touched)
     {% endif %}
 ),
 
