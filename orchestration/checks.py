@@ -47,44 +47,47 @@ def _warning(house: House, feeds_sql: str) -> dg.AssetCheckResult:
     )
 
 
-@dg.asset_check(asset=FRESHNESS, name="no_live_feed_is_silent")
-def no_live_feed_is_silent(house: dg.ResourceParam[House]) -> dg.AssetCheckResult:
-    """Warn when a feed that is pulled brought nothing new for longer than the rulebook allows (feed_limits)."""
-    return _warning(
-        house,
-        "select source || ' ' || kind as feed, null::varchar as detail from lake.marts.rpt_source_freshness "
-        "where is_silent order by feed",
-    )
+def _feed_check(name: str, flag: str, *, detail: str, told: str) -> dg.AssetChecksDefinition:
+    """Make the check that warns of each feed that has a flag on the newest day. detail: SQL for the words beside it."""
+
+    @dg.asset_check(asset=FRESHNESS, name=name, description=told)
+    def feed_check(house: dg.ResourceParam[House]) -> dg.AssetCheckResult:
+        return _warning(
+            house,
+            f"select source || ' ' || kind as feed, {detail} as detail from lake.marts.rpt_source_freshness "
+            f"where {flag} and as_of_date = (select max(as_of_date) from lake.marts.rpt_source_freshness) "
+            "order by feed",
+        )
+
+    return feed_check
 
 
-@dg.asset_check(asset=FRESHNESS, name="no_live_feed_is_late")
-def no_live_feed_is_late(house: dg.ResourceParam[House]) -> dg.AssetCheckResult:
-    """Warn when a feed that is pulled was last read well longer ago than the rulebook allows (feed_limits)."""
-    return _warning(
-        house,
-        "select source || ' ' || kind as feed, 'last read ' || last_read_at::varchar || ' UTC' as detail "
-        "from lake.marts.rpt_source_freshness where is_late order by feed",
-    )
-
-
-@dg.asset_check(asset=FRESHNESS, name="every_feed_can_be_read")
-def every_feed_can_be_read(house: dg.ResourceParam[House]) -> dg.AssetCheckResult:
-    """Warn when a feed is held, or its tries have failed for too long: the lane goes on with what there is."""
-    return _warning(
-        house,
-        "select source || ' ' || kind as feed, last_outcome || ', ' || last_reason as detail "
-        "from lake.marts.rpt_source_freshness where is_failing order by feed",
-    )
-
-
-@dg.asset_check(asset=FRESHNESS, name="every_source_knows_the_time")
-def every_source_knows_the_time(house: dg.ResourceParam[House]) -> dg.AssetCheckResult:
-    """Warn when the clock of a source is further off than the rulebook tolerates: its times cannot be trusted."""
-    return _warning(
-        house,
-        "select source || ' ' || kind as feed, round(source_ahead_seconds)::bigint || ' s ahead of us' as detail "
-        "from lake.marts.rpt_source_freshness where is_clock_off order by feed",
-    )
+FEED_CHECKS = (
+    _feed_check(
+        "no_live_feed_is_silent",
+        "is_silent",
+        detail="null::varchar",
+        told="Warn when a feed that is pulled brought nothing new for longer than the rulebook allows (feed_limits).",
+    ),
+    _feed_check(
+        "no_live_feed_is_late",
+        "is_late",
+        detail="'last read ' || last_read_at::varchar || ' UTC'",
+        told="Warn when a feed that is pulled was last read well longer ago than the rulebook allows (feed_limits).",
+    ),
+    _feed_check(
+        "every_feed_can_be_read",
+        "is_failing",
+        detail="last_outcome || ', ' || last_reason",
+        told="Warn when a feed is held, or its tries have failed for too long: the lane goes on with what there is.",
+    ),
+    _feed_check(
+        "every_source_knows_the_time",
+        "is_clock_off",
+        detail="round(source_ahead_seconds)::bigint || ' s ahead of us'",
+        told="Warn when the clock of a source is further off than the rulebook tolerates: its times cannot be trusted.",
+    ),
+)
 
 
 @dg.asset_check(asset=["marts", "rpt_feed_volume"], name="no_feed_has_an_unusual_volume")
@@ -122,10 +125,7 @@ def no_feed_refuses_much(house: dg.ResourceParam[House]) -> dg.AssetCheckResult:
 CHECKS = [
     every_known_session_is_a_fact,
     every_record_is_accounted_for,
-    no_live_feed_is_silent,
-    no_live_feed_is_late,
-    every_feed_can_be_read,
-    every_source_knows_the_time,
+    *FEED_CHECKS,
     no_feed_has_an_unusual_volume,
     no_contract_has_drifted,
     no_feed_refuses_much,

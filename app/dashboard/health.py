@@ -45,6 +45,7 @@ def source_freshness(lens: Lens) -> pl.DataFrame:
         "source, kind, hours_since_read, hours_since_loaded, hours_since_change, last_as_of_date, "
         "last_changed_at, last_read_at, last_loaded_at, last_reason, next_try_at, cursor_at, is_late, is_silent, "
         "is_held, is_failing, is_unusually_quiet, is_clock_off",
+        where="as_of_date = (select max(as_of_date) from marts.rpt_source_freshness)",
         order="source, kind",
     )
 

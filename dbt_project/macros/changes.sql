@@ -8,6 +8,17 @@ and keep their number when files are merged: so the greatest number in a table i
     (select coalesce(max(built.loaded_snapshot_id), -1) from {{ relation }} as built)
 {%- endmacro %}
 
+{# All versions of the records that got new ones since this table was built. Grain: that of the versions. #}
+{% macro versions_in_scope(versions, key) -%}
+    select versions.*
+    from {{ versions }} as versions
+    {% if is_incremental() %}
+    where versions.{{ key }} in (
+        select fresh.{{ key }} from {{ versions }} as fresh where fresh.loaded_snapshot_id > {{ built_until(this) }}
+    )
+    {% endif %}
+{%- endmacro %}
+
 {# Sessions that changed since the relation was built. Grain: session_id. #}
 {% macro changed_sessions(relation) -%}
     select facts.session_id

@@ -120,7 +120,7 @@ known_at, the rows that had come in by that instant. So a score is recomputed as
     {{ last_day }} - {{ var(window) }} + 1
 {%- endmacro %}
 
-{# Hours from an instant to the one at which as_of_to is judged. #}
-{% macro hours_until_now(instant) -%}
-    round(date_diff('second', {{ instant }}, {{ as_of_at() }}) / 3600.0, 6)::double
+{# Hours from one instant to another. #}
+{% macro hours_between(instant, later) -%}
+    round(date_diff('second', {{ instant }}, {{ later }}) / 3600.0, 6)::double
 {%- endmacro %}

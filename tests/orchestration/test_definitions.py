@@ -206,7 +206,8 @@ def freshness(lake: LakeWriter) -> Iterator[LakeWriter]:
     """Two feeds that are well; the table is made by hand."""
     lake.connection.execute(
         "create or replace table lake.marts.rpt_source_freshness as select 'rails.pull' as source, "
-        "unnest(['sessions', 'tutors']) as kind, timestamp '2026-03-02 09:00' as last_read_at, "
+        "unnest(['sessions', 'tutors']) as kind, date '2026-03-02' as as_of_date, "
+        "timestamp '2026-03-02 09:00' as last_read_at, "
         "'held' as last_outcome, 'answered 401' as last_reason, -93600.2::double as source_ahead_seconds, "
         "false as is_silent, false as is_late, false as is_failing, false as is_clock_off"
     )

@@ -8,18 +8,7 @@
 }}
 
 with
-versions as (select * from {{ ref('stg_marketplace__engagement_events') }}),
-
-versions_in_scope as (
-    select * from versions
-    {% if is_incremental() %}
-    where
-        versions.event_id in (
-            select fresh.event_id
-            from {{ ref('stg_marketplace__engagement_events') }} as fresh
-            where fresh.loaded_snapshot_id > {{ built_until(this) }}
-        )
-    {% endif %}
+versions_in_scope as ({{ versions_in_scope(ref('stg_marketplace__engagement_events'), 'event_id') }}
 ),
 
 versions_ranked as (

@@ -7,18 +7,7 @@
 }}
 
 with
-versions as (select * from {{ ref('stg_marketplace__inbound_calls') }}),
-
-versions_in_scope as (
-    select * from versions
-    {% if is_incremental() %}
-    where
-        versions.call_id in (
-            select fresh.call_id
-            from {{ ref('stg_marketplace__inbound_calls') }} as fresh
-            where fresh.loaded_snapshot_id > {{ built_until(this) }}
-        )
-    {% endif %}
+versions_in_scope as ({{ versions_in_scope(ref('stg_marketplace__inbound_calls'), 'call_id') }}
 ),
 
 versions_ranked as (

@@ -8,18 +8,7 @@
 }}
 
 with
-versions as (select * from {{ ref('stg_marketplace__sessions') }}),
-
-versions_in_scope as (
-    select * from versions
-    {% if is_incremental() %}
-    where
-        versions.session_id in (
-            select fresh.session_id
-            from {{ ref('stg_marketplace__sessions') }} as fresh
-            where fresh.loaded_snapshot_id > {{ built_until(this) }}
-        )
-    {% endif %}
+versions_in_scope as ({{ versions_in_scope(ref('stg_marketplace__sessions'), 'session_id') }}
 ),
 
 versions_numbered as (

@@ -1,9 +1,18 @@
 -- One row per rule_code, entity_id and as_of_date: feeds that somebody has to look after, as alert candidates. A feed that
--- fails is told once, as failing, however late and silent it is because of that. Only the day of the run is judged.
+-- fails is told once, as failing, however late and silent it is because of that.
 {{ config(materialized='incremental', incremental_strategy='replace_days', tags=['fast', 'scores']) }}
 
 with
-freshness as (select * from {{ ref('rpt_source_freshness') }} where as_of_date = {{ as_of_to() }}),
+days as ({{ as_of_dates() }}
+),
+
+freshness as (
+    select
+        freshness.*,
+        days.as_of_at
+    from {{ ref('rpt_source_freshness') }} as freshness
+    inner join days on freshness.as_of_date = days.as_of_date
+),
 
 limits as (select * from {{ ref('feed_limits') }}),
 
@@ -15,6 +24,7 @@ failing as (
         'feed_failing' as rule_code,
         freshness.source || ':' || freshness.kind as entity_id,
         freshness.as_of_date,
+        freshness.as_of_at,
         freshness.is_held as is_severe,
         json_object(
             'last_reason', freshness.last_reason,
@@ -30,6 +40,7 @@ silent as (
         'feed_silent' as rule_code,
         freshness.source || ':' || freshness.kind as entity_id,
         freshness.as_of_date,
+        freshness.as_of_at,
         false as is_severe,
         json_object(
             'last_read_at', strftime(freshness.last_read_at, '%Y-%m-%dT%H:%M:%SZ'),
@@ -58,7 +69,7 @@ alerts as (
         null::varchar as session_id,
         null::varchar as subject_id,
         case when found.is_severe then rules.high_severity else rules.severity end as severity,
-        {{ as_of_at() }} as occurred_at,
+        found.as_of_at as occurred_at,
         null::varchar as key_suffix,
         found.evidence
     from found

@@ -1,83 +1,81 @@
--- One row per source and kind: how old the newest news of a feed is at the instant of the run, and how its last try
--- went. Only a feed that is pulled can be late, silent or failing: messages and imports come when they come. What
--- counts is the age, by the rulebook; the feed's own rhythm only says what is unusual.
-{{ config(materialized='incremental', incremental_strategy='replace_all', tags=['fast']) }}
+-- One row per source, kind and as_of_date: how old the newest news of a feed was at the end of that day (at the instant
+-- of the run, today), and how its last try had gone. Only a feed that is pulled can be late, silent or failing:
+-- messages and imports come when they come. What counts is the age, by the rulebook; the feed's own rhythm only says
+-- what is unusual.
+{{ config(materialized='incremental', incremental_strategy='replace_days', tags=['fast', 'scores']) }}
+
+{% set feed = ['source', 'kind', 'as_of_date'] %}
 
 with
+days as ({{ as_of_dates() }}
+),
+
 batches as (
-    select * from {{ ref('stg_quality__ingestion_batches') }}
+    select
+        days.as_of_date,
+        days.as_of_at,
+        batches.* exclude (as_of_date),
+        batches.as_of_date as batch_date
+    from {{ ref('stg_quality__ingestion_batches') }} as batches
     -- A replay of the quarantine is no news of its source.
-    where finished_at <= {{ as_of_at() }} and is_replay is distinct from true
+    inner join days on batches.finished_at <= days.as_of_at and batches.is_replay is distinct from true
 ),
 
 cursors as (
-    select * from {{ ref('stg_quality__pull_cursors') }}
-    where saved_at <= {{ as_of_at() }}
+    select
+        days.as_of_date,
+        cursors.*
+    from {{ ref('stg_quality__pull_cursors') }} as cursors
+    inner join days on cursors.saved_at <= days.as_of_at
 ),
 
 attempts as (
-    select * from {{ ref('stg_quality__pull_attempts') }}
-    where finished_at <= {{ as_of_at() }}
+    select
+        days.as_of_date,
+        attempts.*
+    from {{ ref('stg_quality__pull_attempts') }} as attempts
+    inner join days on attempts.finished_at <= days.as_of_at
 ),
 
 limits as (select * from {{ ref('feed_limits') }}),
 
+-- Counted by the day on which news came in before it is laid beside the days of the run.
+news as (
+    {% for kind in ['sessions', 'inbound_calls', 'tutors', 'customers', 'reschedules', 'engagement_events'] %}
+    select
+        source,
+        '{{ kind }}' as kind,
+        {{ business_date('ingested_at') }} as came_on,
+        max(updated_at) as last_changed_at
+    from {{ ref('stg_marketplace__' ~ kind) }}
+    where ingested_at <= {{ as_of_at() }}
+    group by source, came_on
+    {{ 'union all' if not loop.last }}
+    {% endfor %}
+),
+
 changes as (
     select
-        source,
-        'sessions' as kind,
-        max(updated_at) as last_changed_at
-    from {{ ref('fct_sessions') }}
-    group by source
-    union all
-    select
-        source,
-        'inbound_calls' as kind,
-        max(updated_at) as last_changed_at
-    from {{ ref('fct_inbound_calls') }}
-    group by source
-    union all
-    select
-        source,
-        'tutors' as kind,
-        max(updated_at) as last_changed_at
-    from {{ ref('dim_tutors') }}
-    where has_record
-    group by source
-    union all
-    select
-        source,
-        'customers' as kind,
-        max(updated_at) as last_changed_at
-    from {{ ref('dim_customers') }}
-    where has_record
-    group by source
-    union all
-    select
-        source,
-        'reschedules' as kind,
-        max(updated_at) as last_changed_at
-    from {{ ref('fct_reschedules') }}
-    group by source
-    union all
-    select
-        source,
-        'engagement_events' as kind,
-        max(updated_at) as last_changed_at
-    from {{ ref('fct_engagement_events') }}
-    group by source
+        news.source,
+        news.kind,
+        days.as_of_date,
+        max(news.last_changed_at) as last_changed_at
+    from news
+    inner join days on news.came_on <= days.as_of_date
+    group by news.source, news.kind, days.as_of_date
 ),
 
 ingests as (
     select
         source,
         kind,
+        as_of_date,
         min(finished_at) as first_batch_at,
         max(finished_at) as last_batch_at,
         max(finished_at) filter (where loaded_count > 0) as last_loaded_at,
-        arg_max(as_of_date, (finished_at, as_of_date)) as last_as_of_date
+        arg_max(batch_date, (finished_at, batch_date)) as last_as_of_date
     from batches
-    group by source, kind
+    group by source, kind, as_of_date
 ),
 
 -- A good try that found nothing new leaves no batch, and was a read all the same.
@@ -85,11 +83,12 @@ tries as (
     select
         source,
         kind,
+        as_of_date,
         min(started_at) as first_tried_at,
         max(finished_at) filter (where outcome = 'ok') as last_good_at,
         arg_max(source_ahead_seconds, (finished_at, attempt_id)) as source_ahead_seconds
     from attempts
-    group by source, kind
+    group by source, kind, as_of_date
 ),
 
 newest_tries as (
@@ -97,7 +96,7 @@ newest_tries as (
     from attempts
     qualify
         row_number() over (
-            partition by source, kind order by started_at desc, finished_at desc, attempt_id desc
+            partition by source, kind, as_of_date order by started_at desc, finished_at desc, attempt_id desc
         ) = 1
 ),
 
@@ -105,9 +104,10 @@ cursors_newest as (
     select
         source,
         kind,
+        as_of_date,
         arg_max(cursor_at, (saved_at, cursor_at)) as cursor_at
     from cursors
-    group by source, kind
+    group by source, kind, as_of_date
 ),
 
 -- Batches of one pull are one piece of news.
@@ -115,43 +115,48 @@ arrivals as (
     select distinct
         source,
         kind,
+        as_of_date,
         date_trunc('minute', finished_at) as arrived_at
     from batches
     where
         loaded_count > 0
-        and finished_at > {{ as_of_at() }} - interval {{ var('feed_rhythm_window_days') }} day
+        and finished_at > as_of_at - interval {{ var('feed_rhythm_window_days') }} day
 ),
 
 gaps as (
     select
         source,
         kind,
-        date_diff('second', lag(arrived_at) over (partition by source, kind order by arrived_at), arrived_at)
-        / 3600.0 as gap_hours
+        as_of_date,
+        date_diff('second', lag(arrived_at) over feed_day, arrived_at) / 3600.0 as gap_hours
     from arrivals
+    window feed_day as (partition by source, kind, as_of_date order by arrived_at)
 ),
 
 rhythms as (
     select
         source,
         kind,
+        as_of_date,
         round(median(gap_hours), 6)::double as usual_gap_hours,
         round(quantile_cont(gap_hours, 0.99), 6)::double as long_gap_hours
     from gaps
     where gap_hours is not null
-    group by source, kind
+    group by source, kind, as_of_date
     having count(*) >= {{ var('feed_rhythm_gaps_min') }}
 ),
 
 feeds as (
     select
         source,
-        kind
+        kind,
+        as_of_date
     from ingests
     union distinct
     select
         source,
-        kind
+        kind,
+        as_of_date
     from tries
 ),
 
@@ -159,6 +164,8 @@ known as (
     select
         feeds.source,
         feeds.kind,
+        feeds.as_of_date,
+        days.as_of_at,
         feeds.source = 'rails.pull' as is_pulled,
         ingests.last_as_of_date,
         changes.last_changed_at,
@@ -174,23 +181,24 @@ known as (
         newest_tries.finished_at as last_tried_at,
         newest_tries.next_try_at
     from feeds
-    left join ingests on feeds.source = ingests.source and feeds.kind = ingests.kind
-    left join changes on feeds.source = changes.source and feeds.kind = changes.kind
-    left join tries on feeds.source = tries.source and feeds.kind = tries.kind
-    left join newest_tries on feeds.source = newest_tries.source and feeds.kind = newest_tries.kind
-    left join cursors_newest on feeds.source = cursors_newest.source and feeds.kind = cursors_newest.kind
-    left join rhythms on feeds.source = rhythms.source and feeds.kind = rhythms.kind
+    inner join days on feeds.as_of_date = days.as_of_date
+    left join ingests on {{ agree('feeds', 'ingests', feed) }}
+    left join changes on {{ agree('feeds', 'changes', feed) }}
+    left join tries on {{ agree('feeds', 'tries', feed) }}
+    left join newest_tries on {{ agree('feeds', 'newest_tries', feed) }}
+    left join cursors_newest on {{ agree('feeds', 'cursors_newest', feed) }}
+    left join rhythms on {{ agree('feeds', 'rhythms', feed) }}
 ),
 
 aged as (
     select
         *,
         -- A feed that never brought anything is as old as our acquaintance with it.
-        {{ hours_until_now('coalesce(last_read_at, first_met_at)') }} as hours_without_read,
-        {{ hours_until_now('coalesce(last_loaded_at, first_met_at)') }} as hours_without_news,
-        {{ hours_until_now('last_read_at') }} as hours_since_read,
-        {{ hours_until_now('last_loaded_at') }} as hours_since_loaded,
-        {{ hours_until_now('last_changed_at') }} as hours_since_change
+        {{ hours_between('coalesce(last_read_at, first_met_at)', 'as_of_at') }} as hours_without_read,
+        {{ hours_between('coalesce(last_loaded_at, first_met_at)', 'as_of_at') }} as hours_without_news,
+        {{ hours_between('last_read_at', 'as_of_at') }} as hours_since_read,
+        {{ hours_between('last_loaded_at', 'as_of_at') }} as hours_since_loaded,
+        {{ hours_between('last_changed_at', 'as_of_at') }} as hours_since_change
     from known
 ),
 
@@ -198,7 +206,7 @@ judged as (
     select
         aged.source,
         aged.kind,
-        {{ as_of_to() }} as as_of_date,
+        aged.as_of_date,
         aged.hours_since_read,
         aged.hours_since_loaded,
         aged.hours_since_change,
