@@ -54,7 +54,7 @@ _BY_REASON: tuple[tuple[str, Advice], ...] = (
         ),
     ),
     (
-        r"(greater|less) than or equal to|finite number",
+        r"(greater|less) than or equal to|finite number|exceeded maximum size",
         Advice(
             "The number cannot be: ask the source what it means, and clear or replace that value.", "clear"
         ),
