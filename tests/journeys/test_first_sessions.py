@@ -57,13 +57,12 @@ def test_the_derived_flag_is_the_planted_truth_for_every_customer(facts: pl.Data
     assert facts.filter("is_first")["customer_id"].n_unique() == facts["customer_id"].n_unique() > 30
 
 
-def test_the_sources_flag_is_kept_as_it_was_told_and_lies_where_the_world_lets_it(
-    facts: pl.DataFrame,
-) -> None:
+def test_the_sources_flag_is_kept_as_it_was_told(facts: pl.DataFrame) -> None:
+    """A world this small may plant no lie among its completed sessions: test_known_then tells one."""
     assert facts.filter(pl.col("is_first_reported") != pl.col("flag")).is_empty()
     lies = facts.filter(pl.col("flag") != pl.col("is_first"))
     told_apart = facts.filter(pl.col("is_first_reported") != pl.col("is_first_for_customer"))
-    assert 0 < lies.height < 0.02 * facts.height
+    assert lies.height < 0.02 * facts.height
     assert sorted(told_apart["session_id"]) == sorted(lies["session_id"])
 
 

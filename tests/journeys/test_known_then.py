@@ -13,7 +13,7 @@ from tests.reliability.deployment import Deployment, StepFailed
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("day")]
 
-LATE_SESSION = "ses_known_later"
+LATE_SESSIONS = {"ses_known_later": "tutor_no_show", "ses_said_to_be_first": "poor_first_session"}
 
 
 @pytest.fixture(scope="module")
@@ -29,15 +29,16 @@ def tutor_id(deployment: Deployment) -> str:
 
 @pytest.fixture(scope="module")
 def a_day_later(deployment: Deployment, tutor_id: str) -> Deployment:
-    """The next noon, when a no-show of the afternoon before has just become known."""
+    """The next noon, when two sessions of the afternoon before have just become known: a no-show and a poor one."""
     later = deployment.at(NEXT_NOON)
     ended_at = NOON.replace(hour=20)
-    record = a_session(
-        "tutor_no_show", session_id=LATE_SESSION, tutor_id=tutor_id, student_id="cus_00001", now=ended_at
-    )
     with later.receiver() as door:
-        message = message_of("session.completed", record, ended_at)
-        assert post(door, message, secret=secret_of(later)).status_code == 202
+        for session_id, kind in LATE_SESSIONS.items():
+            record = a_session(
+                kind, session_id=session_id, tutor_id=tutor_id, student_id="cus_00001", now=ended_at
+            )
+            message = message_of("session.completed", record, ended_at)
+            assert post(door, message, secret=secret_of(later)).status_code == 202
     with later.marketplace():
         later.chalkline("run", "fast")
     return later
@@ -67,6 +68,21 @@ def test_what_became_known_later_shows_as_a_difference(a_day_later: Deployment, 
         assert reader.query("select * from marts.fct_tutor_scores order by all").equals(published)
     left_behind = list((a_day_later.settings.state / "recomputed").iterdir())
     assert left_behind == []
+
+
+def test_a_session_that_its_source_calls_the_first_is_not_when_others_were_held(
+    a_day_later: Deployment,
+) -> None:
+    with a_day_later.reader() as reader:
+        told = reader.query(
+            "select is_first_reported, is_first_for_customer from core.fct_sessions "
+            "where session_id = 'ses_said_to_be_first'"
+        )
+        flags = reader.query(
+            "select rule_code from marts.fct_session_flags where session_id = 'ses_said_to_be_first'"
+        )
+    assert told.rows() == [(True, False)]
+    assert flags.is_empty(), "poor_first_session is about first sessions"
 
 
 def test_a_question_without_sense_is_refused_in_words(deployment: Deployment) -> None:

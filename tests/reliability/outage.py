@@ -13,6 +13,7 @@ import argparse
 import json
 import random
 import sys
+import tempfile
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -87,7 +88,8 @@ def outage(settings: Settings, *, seed: int, days: int) -> tuple[int, int, list[
         empty(lake)
         server.source = Source(truths, Script("none", seed, is_calm=True), clock.now)
         asking = settings.model_copy(update={"rails_url": server.url, "rails_token": SecretStr(TOKEN)})
-        ours = Deployed(lake, asking, Landing(Path(settings.state) / "landing"), clock)
+        landing = Landing(Path(tempfile.mkdtemp(prefix="landing-", dir=settings.state)))
+        ours = Deployed(lake, asking, landing, clock)
         wrong = _live(ours, truths["sessions"])
         stored_before = lake.read("select count(*) from lake.raw_marketplace.sessions").item()
         clock.instant = START + (days + 1) * DAY + TICK
