@@ -17,12 +17,22 @@ from data.operations.store import Operations, open_operations
 from data.operations.tables import Base
 from data.postgres import Postgres, open_postgres
 from data.settings import Settings
+from tests.reliability.day import SHARED_ROOM
 
 # The same examples on every machine, and nothing written beside the code.
 hypothesis_settings.register_profile(
     "seeded", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("seeded")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the processes of one test run a folder in which they share what is dear to make."""
+    if not hasattr(config, "workerinput") and SHARED_ROOM not in os.environ:
+        shared = Path(tempfile.mkdtemp(prefix="chalk-"))
+        shared.chmod(0o755)
+        os.environ[SHARED_ROOM] = str(shared)
+        config.add_cleanup(lambda: shutil.rmtree(shared, ignore_errors=True))
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,8 @@ from data.lake.connection import (
 from data.postgres import Postgres, advisory_lock, engine_for, open_postgres
 from data.settings import Settings
 
+_prepared: set[str] = set()
+"""Addresses of lakes that this process has prepared: a lane opens the gate some twenty times."""
 INLINE_ROWS = 100
 """Writes of up to this many rows wait in the catalogue until upkeep flushes them: no tiny Parquet files."""
 
@@ -136,6 +138,10 @@ def qualified(relation: str) -> str:
 
 def open_writer(settings: Settings) -> LakeWriter:
     """Open the write gate, with all Python-written tables in place."""
-    writer = LakeWriter(settings, open_postgres(settings))
-    writer.prepare()
+    postgres = open_postgres(settings)
+    writer = LakeWriter(settings, postgres)
+    address = f"{postgres.url('lake')} {settings.lake_path}"
+    if address not in _prepared:
+        writer.prepare()
+        _prepared.add(address)
     return writer

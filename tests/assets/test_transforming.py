@@ -10,12 +10,14 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster_dbt import DbtCliResource
 
 from assets import transform
 from assets.transform import (
     AS_OF_INSTANT,
     ChalklineTranslator,
     build_arguments,
+    dbt_resource,
     dbt_variables,
     judged_at,
     prepare_manifest,
@@ -163,3 +165,13 @@ def test_a_broken_project_gives_an_error_that_names_the_file(
     monkeypatch.setattr(Settings, "dbt_project_path", property(lambda _: folder))
     with pytest.raises(RuntimeError, match="fct_broken"):
         prepare_manifest(state_settings)
+
+
+def test_what_dbt_is_not_asked_before_each_run_is_what_it_would_say(state_settings: Settings) -> None:
+    ours = dbt_resource(state_settings)
+    theirs = DbtCliResource(
+        project_dir=ours.project_dir, profiles_dir=ours.profiles_dir, dbt_executable=ours.dbt_executable
+    )
+    assert ours._cli_version == theirs._cli_version
+    assert theirs._initialize_dbt_core_adapter, "else a new dagster-dbt loads it in another way"
+    assert ours._initialize_dbt_core_adapter([]) is None

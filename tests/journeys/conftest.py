@@ -1,4 +1,4 @@
-"""The tiny day, built once per process and shared with the reliability tests."""
+"""The tiny day, lived once per test run and shared with the reliability tests."""
 
 from collections.abc import Iterator
 

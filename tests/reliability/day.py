@@ -1,10 +1,12 @@
-"""The day that journeys and reliability tests start from: a tiny world, run once per process, copied where needed.
+"""The day that journeys and reliability tests start from: a tiny world, run once per test run, copied where needed.
 
 Its clock stands still, so that every copy is the same whenever the tests run.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +21,8 @@ NOON = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
 """A Monday, noon in the business time zone."""
 NEXT_NOON = NOON + timedelta(days=1)
 SEED = 7
+SHARED_ROOM = "TESTS_SHARED_ROOM"
+"""Names the folder in which the processes of one test run share the day; unset where one process runs alone."""
 
 
 @cache
@@ -34,9 +38,29 @@ def room() -> Path:
 @cache
 def tiny_day() -> Deployment:
     """Return the deployment after its day. It is only looked at: whoever writes works on a copy."""
-    deployment = Deployment.create(room() / "day", NOON)
+    shared = os.environ.get(SHARED_ROOM)
+    if shared is None:
+        return _lived(Deployment.create(room() / "day", NOON))
+    with _turn(Path(shared) / "turn"):
+        done, first = Path(shared) / "lived", Deployment.create(Path(shared) / "day", NOON)
+        if not done.exists():
+            shutil.rmtree(first.state, ignore_errors=True)
+            _lived(first).let_go()
+            done.touch()
+        return first.copy_to(room() / "day")
+
+
+def _lived(deployment: Deployment) -> Deployment:
     deployment.chalkline("day", "--source", "world", "--profile", "tiny", "--seed", str(SEED))
     return deployment
+
+
+@contextmanager
+def _turn(file: Path) -> Iterator[None]:
+    """Wait until no other process of the test run is in the block."""
+    with file.open("w") as opened:
+        fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
 
 
 @contextmanager
