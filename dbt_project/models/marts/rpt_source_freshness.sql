@@ -39,20 +39,7 @@ attempts as (
 
 limits as (select * from {{ ref('feed_limits') }}),
 
--- Counted by the day on which news came in before it is laid beside the days of the run.
-news as (
-    {% for kind in ['sessions', 'inbound_calls', 'tutors', 'customers', 'reschedules', 'engagement_events'] %}
-    select
-        source,
-        '{{ kind }}' as kind,
-        {{ business_date('ingested_at') }} as came_on,
-        max(updated_at) as last_changed_at
-    from {{ ref('stg_marketplace__' ~ kind) }}
-    where ingested_at <= {{ as_of_at() }}
-    group by source, came_on
-    {{ 'union all' if not loop.last }}
-    {% endfor %}
-),
+news as (select * from {{ ref('stg_quality__feed_news') }}),
 
 changes as (
     select
