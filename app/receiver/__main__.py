@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import uvicorn
@@ -21,14 +20,9 @@ from data.settings import get_settings
 SERVER: dict[str, Any] = {"log_level": "warning", "server_header": False}
 """How the server runs, here and where it is measured against a bare one."""
 
-SWITCH_SECONDS = 0.0005
-"""So long a thread may keep the interpreter while another waits. With Python's 5 ms the judge, who computes, lets every
-step of an acknowledgement, which mostly waits for the disk, stand in line: a burst piles up behind it."""
-
 
 def main() -> None:
     """Serve until stopped. The machine's clock judges signatures and keys, the deployment's tells business dates."""
-    sys.setswitchinterval(SWITCH_SECONDS)
     settings = get_settings()
     operations = open_operations(open_postgres(settings))
     of_sessions = RecentCorrections(operations, source=WEBHOOK_SOURCE, kind="sessions")

@@ -41,10 +41,10 @@ ACCOUNT_OF_RUNS = {
         "quarantined_rate",
     ),
     "marts.fct_record_shapes": ("record_count", "sampled_count"),
-    "marts.rpt_source_freshness": ("cursor_at", "source_ahead_seconds"),
+    "marts.rpt_source_freshness": ("source_ahead_seconds",),
     "marts.rpt_source_quality": ("read_count", "try_count"),
 }
-"""Columns that count what runs did: a rerun reads again what the killed run had read, and says so."""
+"""Columns that count or time what runs did: a rerun reads again what the killed run had read, and says so."""
 
 Query = Callable[[str], pl.DataFrame]
 

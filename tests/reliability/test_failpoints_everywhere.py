@@ -5,7 +5,7 @@ import pytest
 from data.settings import Settings
 from tests.reliability.failpoints import places, stop_everywhere
 
-pytestmark = [pytest.mark.reliability, pytest.mark.slow, pytest.mark.long]
+pytestmark = [pytest.mark.reliability, pytest.mark.slow]
 
 
 def test_every_failpoint_of_the_code_is_killed_once_and_survived(state_settings: Settings) -> None:

@@ -25,7 +25,6 @@ KILLS = 3
 GONE_WITHIN_SECONDS = 15.0
 
 
-@pytest.mark.long
 def test_a_killed_lane_that_runs_again_leaves_what_an_undisturbed_one_leaves(day: Deployment) -> None:
     folder = room() / "torture"
     folder.mkdir()

@@ -1,6 +1,8 @@
 -- One row per source, kind and came_on: the newest change at the source among what a feed brought on a business date.
+{% set kinds = ['sessions', 'customers', 'tutors', 'inbound_calls', 'reschedules', 'engagement_events'] %}
+
 with
-{% for kind in ['sessions', 'customers', 'tutors', 'inbound_calls', 'reschedules', 'engagement_events'] %}
+{% for kind in kinds %}
 {{ kind }} as (
     select
         source,
@@ -13,7 +15,7 @@ with
 
 {% endfor %}
 news as (
-    {% for kind in ['sessions', 'customers', 'tutors', 'inbound_calls', 'reschedules', 'engagement_events'] %}
+    {% for kind in kinds %}
     select * from {{ kind }}
     {{ 'union all' if not loop.last }}
     {% endfor %}

@@ -166,7 +166,7 @@ def test_a_packed_file_of_which_half_arrived(lake: LakeWriter, tmp_path: Path) -
         (b"PK\x03\x04" + b"\x00" * 100, "is no CSV but a zip or an Excel workbook; save the sheet as CSV"),
         (b"\xd0\xcf\x11\xe0" + b"\x00" * 100, "is no CSV but an old Excel workbook"),
         (b"%PDF-1.7 \xff\xfe", "is no CSV but a PDF"),
-        (gzip.compress(b"a,b\n1,2\n"), "is no CSV but packed with gzip; let the name end in .gz"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "is no CSV but packed with gzip; let the name end in .gz"),
         (BOOKINGS.encode("utf-16"), "is not utf-8 but UTF-16; set read.encoding to utf-16"),
         (b"a,b\x00c\n", "is no text: it holds zero bytes"),
     ],
