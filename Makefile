@@ -47,7 +47,7 @@ up: setup ## serve what is there
 	$(BIN)/chalkline up
 
 test: setup ## all tests
-	$(BIN)/pytest -n 2 --dist loadfile -m "not long" tests
+	$(BIN)/pytest -n 2 --dist loadfile tests
 
 check: setup ## style, types, floors, SQL
 	$(BIN)/ruff check .
@@ -62,7 +62,6 @@ bench: setup ## speed, each figure a ratio within one run
 
 torture: setup ## kill a running lane at random moments and compare what is left
 	$(BIN)/python -m tests.reliability.torture --seed $(SEED) --kills 20
-	$(BIN)/pytest -m long tests/reliability
 
 clean: ## remove the state of this source, not the virtual environment
 	rm -rf "$(CHALKLINE_STATE)"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import cached_property
 
 from data.clock import Clock, business_date, clock_from
 from data.contracts import Correction, Kind
-from data.lake.writer import LakeWriter, open_writer
+from data.lake.writer import KeptLake, LakeWriter, open_writer
 from data.landing import Landing
 from data.operations.corrections import corrections_for, released_at
 from data.operations.store import Operations, open_operations
@@ -28,6 +28,7 @@ class House:
 
     settings: Settings
     clock: Clock
+    kept: KeptLake | None = field(default=None, compare=False)
 
     @classmethod
     def of_environment(cls) -> House:
@@ -39,11 +40,15 @@ class House:
         """Return the business date of this moment."""
         return business_date(self.clock.now(), self.settings.business_time_zone)
 
-    @contextmanager
-    def lake(self) -> Iterator[LakeWriter]:
+    def lake(self) -> LakeWriter:
         """Open the write gate of the lake for the length of a step."""
-        with open_writer(self.settings) as writer:
-            yield writer
+        return self.kept.writer() if self.kept else open_writer(self.settings)
+
+    @contextmanager
+    def for_a_run(self) -> Iterator[House]:
+        """Give the house whose steps share one attached lake."""
+        with closing(KeptLake(self.settings)) as kept:
+            yield replace(self, kept=kept)
 
     @contextmanager
     def alone(self) -> Iterator[None]:

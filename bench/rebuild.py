@@ -135,7 +135,7 @@ def compiled_models(target: Path) -> list[Model]:
 def build_bare(settings: Settings, models: Sequence[Model]) -> dict[str, float]:
     """Build all models into the scratch schemas, one statement each, and return the seconds of each."""
     times = {}
-    with LakeWriter(settings, open_postgres(settings)) as lake:
+    with LakeWriter.attach(settings, open_postgres(settings)) as lake:
         for model in models:
             kind = "view" if model.is_view else "table"
             statement = f"create or replace {kind} {model.scratch} as (\n{_redirected(model.sql, models)}\n)"

@@ -12,9 +12,24 @@ from assets.resources import House, Turn
 from assets.transform import build_dbt_assets, dbt_resource, prepare_manifest
 from assets.upkeep import lake_upkeep
 from orchestration.checks import CHECKS
+from orchestration.environment import keep_connection
 from orchestration.jobs import build_jobs
 from orchestration.schedules import build_schedules
 from orchestration.sensors import SENSORS
+
+
+def of_a_run(house: House) -> dg.ResourceDefinition:
+    """Return the house as a resource. Its lake is attached, and Dagster's database reached, once in a run."""
+
+    @dg.resource
+    def resource(context: dg.InitResourceContext) -> Iterator[House]:
+        # A sensor asks for the house too, every few seconds and with an instance of its own each time.
+        if context.instance and context.run:
+            keep_connection(context.instance)
+        with house.for_a_run() as ours:
+            yield ours
+
+    return resource
 
 
 @dg.resource(required_resource_keys={"house"})
@@ -47,7 +62,7 @@ def build_definitions(house: House) -> dg.Definitions:
         schedules=build_schedules(jobs, time_zone),
         sensors=SENSORS,
         resources={
-            "house": house,
+            "house": of_a_run(house),
             "dbt": dbt_resource(settings),
             "turn": turn,
         },

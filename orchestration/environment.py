@@ -6,9 +6,13 @@ import os
 import shutil
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data.postgres import open_postgres
 from data.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
 
 INSTANCE_FILE = Path(__file__).with_name("instance") / "dagster.yaml"
 
@@ -30,6 +34,14 @@ def prepare_environment(settings: Settings) -> None:
         "PYTHONWARNINGS": "ignore",
     }
     warnings.simplefilter("ignore")
+
+
+def keep_connection(instance: dg.DagsterInstance) -> None:
+    """Let this process keep its connections to Dagster's database, as the webserver does.
+
+    Dagster opens one for each event otherwise: 1,650 in a fast lane, an eighth of its time.
+    """
+    instance.optimize_for_webserver(statement_timeout=60_000, pool_recycle=3_600, max_overflow=20)
 
 
 def _put_whole(source: Path, target: Path) -> None:

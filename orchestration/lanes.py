@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from assets.days import AS_OF_FROM_TAG
+from orchestration.environment import keep_connection
 from orchestration.jobs import LANES, Lane
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ class LaneRunner:
     def _instance(self) -> dg.DagsterInstance:
         import dagster as dg
 
-        return dg.DagsterInstance.get()
+        instance = dg.DagsterInstance.get()
+        keep_connection(instance)
+        return instance
 
     @cached_property
     def _definitions(self) -> dg.Definitions:

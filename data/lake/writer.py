@@ -35,17 +35,27 @@ INLINE_ROWS = 100
 class LakeWriter:
     """One connection that may change the lake. Not thread-safe; close it, or use it as a context manager."""
 
-    def __init__(self, settings: Settings, postgres: Postgres) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, postgres: Postgres) -> None:
+        self.connection = connection
         self._postgres = postgres
+
+    @classmethod
+    def attach(cls, settings: Settings, postgres: Postgres) -> LakeWriter:
+        """Return a writer of a lake that is there, in a DuckDB of its own."""
         for path in (settings.lake_path, settings.personal_path):
             if "://" not in path:
                 Path(path).mkdir(parents=True, exist_ok=True)
-        self.connection = connect(settings, memory_limit=settings.writer_memory_limit)
-        self.connection.execute(
+        connection = connect(settings, memory_limit=settings.writer_memory_limit)
+        connection.execute(
             f"attach {quote(attach_address(postgres, reader=False))} as lake "
             f"(data_path {quote(settings.lake_path)}, data_inlining_row_limit {INLINE_ROWS})"
         )
-        attach_personal(self.connection, settings, postgres, reader=False)
+        attach_personal(connection, settings, postgres, reader=False)
+        return cls(connection, postgres)
+
+    def again(self) -> LakeWriter:
+        """Return a writer with a connection of its own to the DuckDB of this one."""
+        return LakeWriter(self.connection.cursor(), self._postgres)
 
     def __enter__(self) -> LakeWriter:
         return self
@@ -77,6 +87,14 @@ class LakeWriter:
                 "this state keeps personal data inside the lake, as older versions did; "
                 "choose another CHALKLINE_STATE and take the history in again"
             )
+
+    def answers(self) -> bool:
+        """Return whether the catalogue is reached over this connection."""
+        try:
+            self.snapshot_id()
+        except duckdb.Error:
+            return False
+        return True
 
     @contextmanager
     def alone(self, name: str) -> Iterator[None]:
@@ -139,9 +157,31 @@ def qualified(relation: str) -> str:
 def open_writer(settings: Settings) -> LakeWriter:
     """Open the write gate, with all Python-written tables in place."""
     postgres = open_postgres(settings)
-    writer = LakeWriter(settings, postgres)
+    writer = LakeWriter.attach(settings, postgres)
     address = f"{postgres.url('lake')} {settings.lake_path}"
     if address not in _prepared:
         writer.prepare()
         _prepared.add(address)
     return writer
+
+
+class KeptLake:
+    """The lake attached once for many writers in turn: attaching costs more than most steps of a run."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._first: LakeWriter | None = None
+
+    def writer(self) -> LakeWriter:
+        """Return a writer. The lake is attached when the first one asks, and anew if it went away since the last."""
+        if self._first is not None and not self._first.answers():
+            self.close()
+        if self._first is None:
+            self._first = open_writer(self._settings)
+        return self._first.again()
+
+    def close(self) -> None:
+        """Detach the lake."""
+        if self._first is not None:
+            self._first.close()
+        self._first = None

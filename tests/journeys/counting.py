@@ -29,7 +29,7 @@ class Stock:
 
 def stock_of(deployment: Deployment) -> Stock:
     """Return what a deployment holds now, published or not."""
-    writer = LakeWriter(deployment.settings, open_postgres(deployment.settings))
+    writer = LakeWriter.attach(deployment.settings, open_postgres(deployment.settings))
     try:
         raw_rows = {
             kind: int(writer.read(f"select count(*) from lake.raw_marketplace.{kind}").item())

@@ -4,7 +4,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,11 +31,11 @@ SET_BY_THE_COMMAND_LINE = (
 class OpenHouse(House):
     """A house whose steps share the lake that this process has open."""
 
-    writer: LakeWriter
+    writer: LakeWriter | None = None
 
-    @contextmanager
-    def lake(self) -> Iterator[LakeWriter]:
-        yield self.writer
+    def lake(self) -> LakeWriter:
+        assert self.writer is not None
+        return self.writer.again()
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +48,7 @@ def house_at(
     state_settings: Settings, operations: Operations, lake: LakeWriter
 ) -> Callable[[datetime], House]:
     """Give the house at an instant."""
-    return lambda instant: OpenHouse(state_settings, FixedClock(instant), lake)
+    return lambda instant: OpenHouse(state_settings, FixedClock(instant), writer=lake)
 
 
 @pytest.fixture

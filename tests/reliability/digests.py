@@ -103,7 +103,7 @@ def lake_digests(settings: Settings, *, snapshot: int | None = None) -> dict[str
 
 def newest_snapshot(settings: Settings) -> int:
     """Return the newest snapshot of a lake, published or not."""
-    writer = LakeWriter(settings, open_postgres(settings))
+    writer = LakeWriter.attach(settings, open_postgres(settings))
     try:
         return writer.snapshot_id()
     finally:

@@ -1,6 +1,10 @@
 """The write gate: each change whole or not at all, and upkeep that keeps what is retained."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date, datetime
 
 import polars as pl
@@ -8,9 +12,10 @@ import pytest
 from lake_builders import a_session, bring, count, rows, sessions
 
 from data.lake import upkeep
+from data.lake import writer as writer_module
 from data.lake.reader import LakeReader
 from data.lake.upkeep import keep_up
-from data.lake.writer import LakeWriter
+from data.lake.writer import KeptLake, LakeWriter, open_writer
 from data.settings import Settings
 
 TABLE = "ml.forecast_refusals"
@@ -95,6 +100,47 @@ def test_preparing_again_changes_nothing(lake: LakeWriter) -> None:
     bring(lake, a_session())
     lake.prepare()
     assert count(lake, "raw_marketplace.sessions") == 1
+
+
+def test_writers_of_a_kept_lake_share_one_attachment(
+    lake: LakeWriter, state_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[LakeWriter] = []
+
+    def counted(settings: Settings) -> LakeWriter:
+        opened.append(open_writer(settings))
+        return opened[-1]
+
+    monkeypatch.setattr(writer_module, "open_writer", counted)
+    with closing(KeptLake(state_settings)) as kept:
+        with kept.writer() as first:
+            first.append(TABLE, refusals(MONDAY, "maths"))
+        with kept.writer() as second:
+            assert rows(second, TABLE, "1")["subject_id"].to_list() == ["maths"]
+        assert len(opened) == 1
+        opened[0].close()
+        with kept.writer() as third:
+            assert rows(third, TABLE, "1").height == 1, "what went away is attached anew"
+        assert len(opened) == 2
+    assert not opened[1].answers()
+
+
+def test_each_connection_tells_time_in_utc_wherever_the_machine_stands(state_settings: Settings) -> None:
+    state_settings.extension_path.mkdir(parents=True, exist_ok=True)
+    asked = (
+        "from data.lake.connection import connect; from data.settings import Settings; "
+        f"connection = connect(Settings(state={str(state_settings.state)!r}), memory_limit='1GB'); "
+        "both = (connection, connection.cursor()); "
+        "print([one.execute('select current_setting($$TimeZone$$)').fetchone()[0] for one in both])"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", asked],
+        env=os.environ | {"TZ": "America/New_York"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.strip() == "['UTC', 'UTC']"
 
 
 def test_each_change_is_a_newer_snapshot(lake: LakeWriter) -> None:
