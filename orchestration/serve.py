@@ -73,7 +73,7 @@ def addresses(settings: Settings) -> dict[str, str]:
         "dashboard": f"{host}:{settings.dashboard_port}",
         "Dagster": f"{host}:{settings.dagster_port}",
         "receiver": f"{host}:{settings.receiver_port}/up",
-        "read API": f"{host}:{settings.api_port}/docs",
+        "read API": f"{host}:{settings.api_port}/openapi.json",
     }
     if has_world(settings):
         found["marketplace"] = f"{host}:{settings.mock_rails_port}/up"

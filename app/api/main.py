@@ -53,16 +53,17 @@ class Api:
 
 
 def create_app(api: Api) -> FastAPI:
-    """Build the application, with its OpenAPI page at /docs."""
+    """Build the application. It is described at /openapi.json; a page of it would load scripts from elsewhere."""
     app = FastAPI(
         title="Chalkline read API",
         description=DESCRIPTION,
         version="1",
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
     )
     app.state.api = api
-    answer_problems(app, hint="what can be asked is listed at /docs")
+    answer_problems(app, hint="what can be asked is listed at /openapi.json")
     app.get("/up")(up)
     app.get("/api/engagement/tutors/{tutor_id}/timeline", response_model=Timeline, responses=PROBLEMS)(
         timeline

@@ -109,8 +109,8 @@ def test_nothing_but_questions_is_taken(door: Door, method: str) -> None:
     assert answer.headers["allow"] == "GET"
 
 
-def test_the_page_of_the_api_says_what_can_be_asked(door: Door) -> None:
-    assert door.client.get("/docs").status_code == 200
+def test_the_api_says_what_can_be_asked_and_loads_nothing_from_elsewhere(door: Door) -> None:
+    assert door.client.get("/docs").status_code == 404
     described = door.client.get("/openapi.json").json()
     assert set(described["paths"]) == {"/up", "/api/engagement/metrics", TIMELINE.format("{tutor_id}")}
     asked = described["paths"]["/api/engagement/metrics"]["get"]
