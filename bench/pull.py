@@ -136,4 +136,5 @@ def fresh_lake(settings: Settings) -> Iterator[LakeWriter]:
     shutil.rmtree(settings.lake_path, ignore_errors=True)
     (settings.state / "tmp").mkdir(exist_ok=True)
     with open_writer(settings) as lake:
+        lake.prepare()  # this process has prepared a lake of this address before, and takes it for prepared
         yield lake

@@ -4,7 +4,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,23 +18,13 @@ from data.postgres import Postgres
 from data.settings import Settings, get_settings
 from orchestration.build import build_definitions
 from orchestration.environment import INSTANCE_FILE
+from tests.open_house import OpenHouse
 
 NOON = datetime(2026, 3, 2, 17, tzinfo=UTC)
 SET_BY_THE_COMMAND_LINE = (
     "CHALKLINE_STATE", "DAGSTER_HOME", "CHALKLINE_DAGSTER_URL", "DAGSTER_DISABLE_TELEMETRY",
     "DBT_SEND_ANONYMOUS_USAGE_STATS", "TMPDIR", "PYTHONWARNINGS",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class OpenHouse(House):
-    """A house whose steps share the lake that this process has open."""
-
-    writer: LakeWriter | None = None
-
-    def lake(self) -> LakeWriter:
-        assert self.writer is not None
-        return self.writer.again()
 
 
 @pytest.fixture(scope="session")

@@ -158,7 +158,8 @@ def run(folder: Path, *, seed: int, count: int, seconds: float, say: Callable[[s
         with deployment.receiver() as url, lake_being_written(deployment) as written:
             before = written()
             answers = send(url, secret, messages, seconds=seconds)
-            batches = written() - before
+        # The batch that was being written when the last answer came is one of them.
+        batches = written() - before
         # The receiver has ended, and judged what was in line before it did.
         with operations.session() as session:
             flags = session.scalar(sa.select(sa.func.count()).select_from(AlertEpisode)) or 0
