@@ -40,15 +40,18 @@ sessions_today as (
     group by as_of_dates.as_of_date
 ),
 
--- The same weekday of earlier weeks, up to the same time of day.
+history as (select min(session_date) as began_on from {{ ref('fct_sessions') }}),
+
+-- The same weekday of earlier weeks, up to the same time of day. A day of the history without sessions counts as none.
 usual_days as (
     select
         as_of_dates.as_of_date,
         weeks.week_number,
-        count(*) as session_count
+        count(sessions.session_id) as session_count
     from as_of_dates
     cross join (select unnest(range(1, {{ var('baseline_weeks') }} + 1)) as week_number) as weeks
-    inner join sessions
+    inner join history on history.began_on <= as_of_dates.as_of_date - 7 * weeks.week_number::integer
+    left join sessions
         on
             sessions.session_date = as_of_dates.as_of_date - 7 * weeks.week_number::integer
             and sessions.status <> 'cancelled'
