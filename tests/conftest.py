@@ -12,6 +12,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from pydantic import SecretStr
 
+from data.lake import writer as writer_module
 from data.lake.writer import LakeWriter, open_writer
 from data.operations.store import Operations, open_operations
 from data.operations.tables import Base
@@ -89,3 +90,16 @@ def lake(opened_lake: LakeWriter) -> LakeWriter:
             for table in tables:
                 opened_lake.connection.execute(f"delete from {table}")
     return opened_lake
+
+
+@pytest.fixture
+def attached(monkeypatch: pytest.MonkeyPatch) -> list[LakeWriter]:
+    """The lakes that a kept lake attaches during the test, in order."""
+    opened: list[LakeWriter] = []
+
+    def counted(settings: Settings) -> LakeWriter:
+        opened.append(open_writer(settings))
+        return opened[-1]
+
+    monkeypatch.setattr(writer_module, "open_writer", counted)
+    return opened

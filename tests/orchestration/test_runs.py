@@ -11,8 +11,7 @@ from sqlalchemy.pool import Pool
 
 from assets.resources import House
 from data.clock import FixedClock
-from data.lake import writer as writer_module
-from data.lake.writer import LakeWriter, open_writer
+from data.lake.writer import LakeWriter
 from data.settings import Settings
 from orchestration import build
 from orchestration.build import of_a_run
@@ -49,22 +48,15 @@ def test_the_lake_is_attached_once_in_a_run_and_let_go_at_its_end(
     lake: LakeWriter,
     state_settings: Settings,
     instance: dg.DagsterInstance,
-    monkeypatch: pytest.MonkeyPatch,
+    attached: list[LakeWriter],
 ) -> None:
-    opened: list[LakeWriter] = []
-
-    def counted(settings: Settings) -> LakeWriter:
-        opened.append(open_writer(settings))
-        return opened[-1]
-
-    monkeypatch.setattr(writer_module, "open_writer", counted)
     house = House(state_settings, FixedClock(NOON))
     # An instance of its own: what it keeps is not kept by other tests.
     ours = dg.DagsterInstance.from_ref(instance.get_ref())
     done = dg.materialize([told, told_again], instance=ours, resources={"house": of_a_run(house)})
     assert done.success
-    assert len(opened) == 1
-    assert not opened[0].answers()
+    assert len(attached) == 1
+    assert not attached[0].answers()
 
 
 def test_a_run_writes_its_events_over_connections_that_it_keeps(

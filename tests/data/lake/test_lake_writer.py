@@ -12,10 +12,9 @@ import pytest
 from lake_builders import a_session, bring, count, rows, sessions
 
 from data.lake import upkeep
-from data.lake import writer as writer_module
 from data.lake.reader import LakeReader
 from data.lake.upkeep import keep_up
-from data.lake.writer import KeptLake, LakeWriter, open_writer
+from data.lake.writer import KeptLake, LakeWriter
 from data.settings import Settings
 
 TABLE = "ml.forecast_refusals"
@@ -103,26 +102,19 @@ def test_preparing_again_changes_nothing(lake: LakeWriter) -> None:
 
 
 def test_writers_of_a_kept_lake_share_one_attachment(
-    lake: LakeWriter, state_settings: Settings, monkeypatch: pytest.MonkeyPatch
+    lake: LakeWriter, state_settings: Settings, attached: list[LakeWriter]
 ) -> None:
-    opened: list[LakeWriter] = []
-
-    def counted(settings: Settings) -> LakeWriter:
-        opened.append(open_writer(settings))
-        return opened[-1]
-
-    monkeypatch.setattr(writer_module, "open_writer", counted)
     with closing(KeptLake(state_settings)) as kept:
         with kept.writer() as first:
             first.append(TABLE, refusals(MONDAY, "maths"))
         with kept.writer() as second:
             assert rows(second, TABLE, "1")["subject_id"].to_list() == ["maths"]
-        assert len(opened) == 1
-        opened[0].close()
+        assert len(attached) == 1
+        attached[0].close()
         with kept.writer() as third:
             assert rows(third, TABLE, "1").height == 1, "what went away is attached anew"
-        assert len(opened) == 2
-    assert not opened[1].answers()
+        assert len(attached) == 2
+    assert not attached[1].answers()
 
 
 def test_each_connection_tells_time_in_utc_wherever_the_machine_stands(state_settings: Settings) -> None:
