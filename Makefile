@@ -16,6 +16,8 @@ else
 export CHALKLINE_STATE ?= data/state-$(SOURCE)
 endif
 export PYTHONWARNINGS := ignore
+# Where it is set, our modules are compiled again in each process: a second and more of every command.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo day up test check bench torture clean
 
@@ -47,7 +49,7 @@ up: setup ## serve what is there
 	$(BIN)/chalkline up
 
 test: setup ## all tests
-	$(BIN)/pytest -n 2 --dist loadfile tests
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests
 
 check: setup ## style, types, floors, SQL
 	$(BIN)/ruff check .

@@ -10,6 +10,8 @@ from data.lake.waiting import Scope, waiting_list
 from tests.dbt_project.lake import PROJECT, Lake, day_vars, days, deliver_days
 from tests.dbt_project.world import World
 
+pytestmark = pytest.mark.slow
+
 DAYS = days(16)
 
 

@@ -17,7 +17,7 @@ from tests.journeys.counting import stock_of
 from tests.reliability.day import SEED, copy_of_the_day
 from tests.reliability.deployment import Deployment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("day")]
+pytestmark = pytest.mark.slow
 
 TUTORS = 12
 CUSTOMERS = 40

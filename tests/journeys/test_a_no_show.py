@@ -24,7 +24,7 @@ from tests.journeys.webhooks import (
 from tests.reliability.day import copy_of_the_day
 from tests.reliability.deployment import Deployment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("day")]
+pytestmark = pytest.mark.slow
 
 SESSION = "ses_journey_no_show"
 KEY = f"tutor_no_show:session:{SESSION}"

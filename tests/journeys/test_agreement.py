@@ -17,7 +17,7 @@ from tests.journeys.chance_sessions import sessions_by_chance
 from tests.reliability.day import copy_of_the_day
 from tests.reliability.deployment import Deployment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("day")]
+pytestmark = pytest.mark.slow
 
 SESSIONS = 10_000
 ONE_BY_ONE = 500

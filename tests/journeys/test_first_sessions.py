@@ -15,7 +15,7 @@ from app.mock_rails.world.simulate import Simulation
 from app.mock_rails.world.timeline import build_sessions
 from tests.reliability.deployment import Deployment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("day")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

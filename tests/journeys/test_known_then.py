@@ -11,7 +11,7 @@ from tests.journeys.webhooks import a_tutor_who_always_came, post, secret_of
 from tests.reliability.day import NEXT_NOON, NOON, copy_of_the_day
 from tests.reliability.deployment import Deployment, StepFailed
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("day")]
+pytestmark = pytest.mark.slow
 
 LATE_SESSIONS = {"ses_known_later": "tutor_no_show", "ses_said_to_be_first": "poor_first_session"}
 

@@ -12,7 +12,7 @@ from tests.journeys.webhooks import a_no_show, a_tutor_who_always_came
 from tests.reliability.day import copy_of_the_day
 from tests.reliability.deployment import Deployment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("day")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -18,8 +18,6 @@ from data.settings import PROJECT_ROOT
 from orchestration.checks import CHECKS, every_known_session_is_a_fact
 from orchestration.jobs import LANES, LONGEST_RUN_SECONDS
 
-pytestmark = pytest.mark.xdist_group("definitions")
-
 SESSIONS = dg.AssetKey(["core", "fct_sessions"])
 PUBLICATIONS = "operations__publications"
 LEFT_BY_ANOTHER_LANE = {

@@ -16,7 +16,7 @@ from tests.reliability.day import room
 from tests.reliability.deliveries import Marketplace
 from tests.reliability.schedules import LONGEST_DELAY, Bench, Schedules, by_chance, in_order
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("day")]
+pytestmark = pytest.mark.slow
 
 SEED = 11
 

@@ -8,7 +8,7 @@ from tests.reliability.day import NEXT_NOON, copy_of_the_day
 from tests.reliability.deployment import Deployment
 from tests.reliability.readers import Sight, judge, readers_during_backfill
 
-pytestmark = [pytest.mark.reliability, pytest.mark.slow, pytest.mark.xdist_group("day")]
+pytestmark = [pytest.mark.reliability, pytest.mark.slow]
 
 
 @pytest.fixture

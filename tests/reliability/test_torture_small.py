@@ -1,6 +1,6 @@
 """A lane that is killed at a random moment and run again leaves what an undisturbed one leaves.
 
-The long form is `make torture`.
+One kill proves that the bench works; the moments are `make torture`, and every failpoint is tested beside it.
 """
 
 import contextlib
@@ -19,9 +19,9 @@ from tests.reliability.deployment import PATIENCE_SECONDS, Deployment, kill_grou
 from tests.reliability.digests import digest, digests
 from tests.reliability.torture import torture
 
-pytestmark = [pytest.mark.reliability, pytest.mark.slow, pytest.mark.xdist_group("day")]
+pytestmark = [pytest.mark.reliability, pytest.mark.slow]
 
-KILLS = 3
+KILLS = 1
 GONE_WITHIN_SECONDS = 15.0
 
 

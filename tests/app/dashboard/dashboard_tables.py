@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -20,11 +22,12 @@ CONTRACT_FOLDERS = ("core", "marts")
 Row = dict[str, Any]
 
 
-def contracts(settings: Settings) -> dict[str, list[tuple[str, str]]]:
+@cache
+def contracts(dbt_project: Path) -> dict[str, list[tuple[str, str]]]:
     """Return column names and types of every contracted relation, by schema.table."""
     found: dict[str, list[tuple[str, str]]] = {}
     for folder in CONTRACT_FOLDERS:
-        for path in sorted((settings.dbt_project_path / "models" / folder).glob("*.yml")):
+        for path in sorted((dbt_project / "models" / folder).glob("*.yml")):
             for model in yaml.safe_load(path.read_text(encoding="utf-8")).get("models", []):
                 columns = [(c["name"], c["data_type"]) for c in model.get("columns", []) if "data_type" in c]
                 if columns:
@@ -34,12 +37,13 @@ def contracts(settings: Settings) -> dict[str, list[tuple[str, str]]]:
 
 def build(writer: LakeWriter, settings: Settings, frames: Mapping[str, Sequence[Row]]) -> int:
     """Create the contracted relations with these rows and return the snapshot to publish."""
-    for relation, columns in contracts(settings).items():
-        listed = ", ".join(f'"{name}" {kind}' for name, kind in columns)
-        writer.connection.execute(f"create or replace table lake.{relation} ({listed})")
-        rows = frames.get(relation, ())
-        if rows:
-            writer.append(relation, pl.DataFrame(list(rows), infer_schema_length=None))
+    with writer.transaction():
+        for relation, columns in contracts(settings.dbt_project_path).items():
+            listed = ", ".join(f'"{name}" {kind}' for name, kind in columns)
+            writer.connection.execute(f"create or replace table lake.{relation} ({listed})")
+            rows = frames.get(relation, ())
+            if rows:
+                writer.append(relation, pl.DataFrame(list(rows), infer_schema_length=None))
     return writer.snapshot_id()
 
 

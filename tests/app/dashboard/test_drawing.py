@@ -184,7 +184,7 @@ SOURCES = [Path(str(module.__file__)).read_text(encoding="utf-8") for module in 
 
 
 def test_every_question_asks_for_contracted_columns_of_one_relation() -> None:
-    contracts = dashboard_tables.contracts(Settings())
+    contracts = dashboard_tables.contracts(Settings().dbt_project_path)
     constants = {"SESSION_COLUMNS": queries.SESSION_COLUMNS, "TUTOR_COLUMNS": queries.TUTOR_COLUMNS,
                  "SCORE_COLUMNS": queries.SCORE_COLUMNS}  # fmt: skip
     asked = re.findall(

@@ -22,6 +22,8 @@ from data.operations.store import Operations, open_operations
 from data.postgres import open_postgres
 from data.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 KEEP = ("as_of_date", "tutor_id", "customer_id", "session_id", "subject_id", "score_code", "formula_version")
 """Keys stay in a row whose every other value is unknown."""
 KEEP_TOO = (

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import dagster as dg
-import pytest
 import sqlalchemy as sa
 from act_builders import (
     NOON,
@@ -29,8 +28,6 @@ from data.clock import FixedClock
 from data.lake.writer import LakeWriter
 from data.operations import publications
 from data.operations.tables import AlertEpisode
-
-pytestmark = pytest.mark.xdist_group("act_assets")
 
 
 def build(house: House, *keys: Sequence[str]) -> dg.ExecuteInProcessResult:

@@ -37,8 +37,6 @@ MADE_UP = (
     "rulebook.forecast_limits",
 )
 
-pytestmark = pytest.mark.xdist_group("demand_assets")
-
 
 def history(*, days: int = 35, until: date = DAY, silent: date | None = None, seed: int = 3) -> pl.DataFrame:
     """Algebra, about three sessions an hour from 15 to 20 o'clock; latin, three sessions in all."""
