@@ -71,7 +71,7 @@ class LakeWriter:
     def prepare(self) -> None:
         """Create schemas and Python-written tables that are missing. Safe to run twice and side by side."""
         ours = [f"create schema if not exists lake.{schema}" for schema in SCHEMAS]
-        personal = []
+        personal: list[str] = []
         for statement in filter(str.strip, Path(__file__).with_name("tables.sql").read_text().split(";")):
             (personal if f"exists {PERSONAL}." in statement else ours).append(statement)
         with advisory_lock(engine_for(self._postgres.url("lake")), "lake.prepare"):
