@@ -80,14 +80,13 @@ def replace_texts(engine: Engine, traces: Traces, **where: Any) -> dict[str, int
     Returns the changed rows by table. Safe to repeat. Histories that refuse changes let this one through, if their
     trigger knows the setting chalkline.erasing.
     """
-    changed = {}
     with engine.begin() as connection:
         connection.execute(sa.text("set local chalkline.erasing = 'on'"))
-        for table in text_tables(connection, **where):
-            if rows := _replace_in(connection, table, traces):
-                changed[table.name] = rows
+        tables = text_tables(connection, **where)
+        changed = {table.name: _replace_in(connection, table, traces) for table in tables}
+    # All of them: one that was killed just here has changed rows and left what they were.
     rewrite_tables(engine, changed)
-    return changed
+    return {table: rows for table, rows in changed.items() if rows}
 
 
 def rewrite_tables(engine: Engine, tables: Collection[str]) -> None:

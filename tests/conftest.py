@@ -18,7 +18,7 @@ from data.operations.store import Operations, open_operations
 from data.operations.tables import Base
 from data.postgres import Postgres, open_postgres
 from data.settings import Settings
-from tests.emptying import Emptying
+from tests.emptying import empty
 from tests.reliability.day import SHARED_ROOM
 
 # The same examples on every machine, and nothing written beside the code.
@@ -92,15 +92,10 @@ def opened_lake(state_settings: Settings) -> Iterator[LakeWriter]:
         yield lake
 
 
-@pytest.fixture(scope="session")
-def _emptying(opened_lake: LakeWriter) -> Emptying:
-    return Emptying(opened_lake)
-
-
 @pytest.fixture
-def lake(_emptying: Emptying) -> LakeWriter:
+def lake(opened_lake: LakeWriter) -> LakeWriter:
     """The lake of this process, emptied."""
-    return _emptying.empty()
+    return empty(opened_lake)
 
 
 @pytest.fixture

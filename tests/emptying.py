@@ -1,21 +1,33 @@
-"""Empties the lake of a test process between its tests."""
+"""Empties a lake between two tests, or between two rounds of a long one."""
 
 from __future__ import annotations
+
+from functools import cache
 
 from data.lake.writer import LakeWriter
 
 CATALOGUES = ("lake", "pii")
 
 
-class Emptying:
+def empty(lake: LakeWriter) -> LakeWriter:
+    """Leave every table of a lake without rows, whatever was done with it, and return the lake."""
+    _emptying_of(lake).empty()
+    return lake
+
+
+@cache
+def _emptying_of(lake: LakeWriter) -> _Emptying:
+    return _Emptying(lake)
+
+
+class _Emptying:
     """Deletes what was written since the lake was last empty: most tests write two of its tables, or three."""
 
     def __init__(self, lake: LakeWriter) -> None:
         self._lake = lake
         self._empty_at = dict.fromkeys(CATALOGUES, -1)
 
-    def empty(self) -> LakeWriter:
-        """Leave every table without rows, whatever a test did, and return the lake."""
+    def empty(self) -> None:
         for catalogue in CATALOGUES:
             newest = self._newest(catalogue)
             if newest != self._empty_at[catalogue]:
@@ -23,7 +35,6 @@ class Emptying:
                     for table in self._written(catalogue, newest):
                         self._lake.connection.execute(f"delete from {table}")
                 self._empty_at[catalogue] = self._newest(catalogue)
-        return self._lake
 
     def _newest(self, catalogue: str) -> int:
         return int(self._lake.read(f"select id from {catalogue}.current_snapshot()").item())

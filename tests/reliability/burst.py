@@ -15,7 +15,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -127,24 +126,26 @@ def lake_being_written(deployment: Deployment) -> Iterator[Callable[[], int]]:
 
 def send(url: str, secret: str, messages: list[Message], *, seconds: float) -> list[Answer]:
     """Send each event when it is due, spread evenly over the time, and return what came of each."""
-    began = time.perf_counter()
-    step = seconds / len(messages)
-    clients = threading.local()
+    # Made before the first event is due: a client reads the machine's certificates, which takes longer than an answer.
+    limits = httpx.Limits(max_connections=SENDERS, max_keepalive_connections=SENDERS)
+    with (
+        httpx.Client(timeout=30, trust_env=False, limits=limits) as client,
+        ThreadPoolExecutor(SENDERS) as senders,
+    ):
+        began = time.perf_counter()
+        step = seconds / len(messages)
 
-    def one(number: int) -> Answer:
-        due = began + number * step
-        time.sleep(max(0.0, due - time.perf_counter()))
-        if not hasattr(clients, "own"):
-            clients.own = httpx.Client(timeout=30, trust_env=False)
-        message = messages[number]
-        headers = signed_headers(message, secret=secret, sent_at=datetime.now(UTC))
-        try:
-            status = clients.own.post(url, content=message.body, headers=headers).status_code
-        except httpx.HTTPError:
-            status = 0
-        return Answer(status, time.perf_counter() - due)
+        def one(number: int) -> Answer:
+            due = began + number * step
+            time.sleep(max(0.0, due - time.perf_counter()))
+            message = messages[number]
+            headers = signed_headers(message, secret=secret, sent_at=datetime.now(UTC))
+            try:
+                status = client.post(url, content=message.body, headers=headers).status_code
+            except httpx.HTTPError:
+                status = 0
+            return Answer(status, time.perf_counter() - due)
 
-    with ThreadPoolExecutor(SENDERS) as senders:
         return list(senders.map(one, range(len(messages))))
 
 

@@ -40,12 +40,13 @@ from data.operations import publications
 from data.operations.store import open_operations
 from data.postgres import open_postgres
 from data.settings import PROJECT_ROOT, Settings, get_settings
+from tests.emptying import empty
 from tests.reliability.faults.kinds import Script
 from tests.reliability.faults.run import final_digests, golden, unaccounted
 from tests.reliability.faults.server import TOKEN, Source
 from tests.reliability.faults.truth import START, Truth, calls_truth, sessions_truth
 from tests.reliability.record import Verdict, add_keep_option, conclude
-from tests.reliability.scratch import Hands, empty, scratch_settings
+from tests.reliability.scratch import Hands, scratch_settings
 
 ROOMS = ("app", "assets", "data", "models_ml", "notifications", "orchestration")
 ACTIONS = ("kill", "raise", "enospc")

@@ -29,6 +29,7 @@ from data.contracts import CONTRACTS, Kind
 from data.lake.writer import LakeWriter, open_writer
 from data.landing import Drop, Landing
 from data.settings import Settings
+from tests.emptying import empty
 from tests.reliability.faults.kinds import Script
 from tests.reliability.faults.run import final_digests, golden, inventions, unaccounted
 from tests.reliability.faults.server import TOKEN, Source, fault_server
@@ -42,7 +43,7 @@ from tests.reliability.faults.truth import (
     versions_of,
 )
 from tests.reliability.record import Verdict, add_keep_option, conclude
-from tests.reliability.scratch import Hands, empty, scratch_settings
+from tests.reliability.scratch import Hands, scratch_settings
 
 DAY = timedelta(days=1)
 SENDER_TRIES_FOR = timedelta(hours=27, minutes=30)

@@ -29,12 +29,13 @@ from data.clock import naive_utc
 from data.lake.cursors import cursor_of, set_cursor
 from data.lake.writer import LakeWriter, open_writer
 from data.settings import Settings
+from tests.emptying import empty
 from tests.reliability.faults.kinds import Script
 from tests.reliability.faults.run import final_digests, golden
 from tests.reliability.faults.server import TOKEN, FaultServer, Source, fault_server
 from tests.reliability.faults.truth import START, Change, Truth, stamp
 from tests.reliability.record import Verdict, add_keep_option, conclude
-from tests.reliability.scratch import Hands, empty, scratch_settings
+from tests.reliability.scratch import Hands, scratch_settings
 
 PAGE_SIZE = 10
 KIND = "inbound_calls"

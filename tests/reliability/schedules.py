@@ -3,7 +3,7 @@
     python -m tests.reliability.schedules --seed 7 --schedules 500 [--daily 5] [--workers 2] [--keep]
 
 A small marketplace sends messages and pages (deliveries.py). Each schedule takes them in by the doors that a lane
-uses, at instants of an injected clock, into a lake that was emptied before; then the SQL of the models that merge
+uses, at instants of an injected clock, into a lake without records; then the SQL of the models that merge
 versions, as dbt compiled it, is run on what is there. The tables must be those of the run in order. A handful of
 schedules are built by dbt itself, day by day and incrementally, as lanes do.
 """
@@ -25,11 +25,14 @@ from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from assets.ingest.messages import take_messages
 from data.clock import FixedClock, business_date
 from data.contracts.records import KINDS
 from data.lake.intake import Arrival, take_in
 from data.landing import Drop, Landing
+from data.postgres import engine_for, open_postgres
 from tests.dbt_project.lake import Lake, day_vars, open_lake
 from tests.reliability.deliveries import BEGIN, DAYS, Delivery, Marketplace
 from tests.reliability.deployment import stop_postgres
@@ -37,6 +40,8 @@ from tests.reliability.digests import NAMES_A_RUN, differences, digest
 from tests.reliability.record import Verdict, add_keep_option, conclude
 
 COPIES = 3
+KEPT = "lake_before_the_first_record"
+"""Database that keeps the catalogue of the lake without records."""
 LONGEST_DELAY = timedelta(days=7)
 IN_ORDER_EVERY = (timedelta(days=1),)
 BY_CHANCE_EVERY = (timedelta(hours=12), timedelta(days=1), timedelta(days=2), timedelta(days=4))
@@ -114,7 +119,7 @@ def _gathered(
 
 
 class Bench:
-    """A lake in a folder of its own, emptied between schedules, and the SQL of the models as dbt compiled it."""
+    """A lake in a folder of its own, without records before each schedule, and the SQL of the models by dbt."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -130,9 +135,8 @@ class Bench:
         self.sql = {
             model: _built_apart((compiled / f"{model.replace('.', '/')}.sql").read_text()) for model in MODELS
         }
-        self.lake.writer.connection.execute("attach ':memory:' as built")
-        for schema in {model.split(".")[0] for model in MODELS}:
-            self.lake.writer.connection.execute(f"create schema built.{schema}")
+        self.lake.close()
+        self._make_database(KEPT, of="lake")
 
     def close(self) -> None:
         """Close the lake and stop its server."""
@@ -140,16 +144,29 @@ class Bench:
         stop_postgres(self.lake.settings.state)
 
     def forget(self) -> None:
-        """Empty the raw tables, those of personal data with them."""
-        connection = self.lake.writer.connection
-        tables = self.lake.read(
-            "select database_name, schema_name || '.' || table_name as name from duckdb_tables() "
-            "where database_name = 'pii' or (database_name = 'lake' and schema_name like 'raw_%')"
-        )
-        for catalogue in ("lake", "pii"):
-            with self.lake.writer.transaction():
-                for name in tables.filter(database_name=catalogue)["name"]:
-                    connection.execute(f"delete from {catalogue}.{name}")
+        """Go back to the lake before the first record.
+
+        Its catalogue is copied, not emptied: what is deleted from it stays there as history, and each schedule would
+        take longer than the one before.
+        """
+        self.lake.close()
+        self._make_database("lake", of=KEPT)
+        settings = self.lake.settings
+        for written in (*Path(settings.lake_path).glob("raw_*"), Path(settings.personal_path)):
+            shutil.rmtree(written, ignore_errors=True)
+        self.lake = open_lake(settings.state)
+        self.lake.writer.connection.execute("attach ':memory:' as built")
+        for schema in {model.split(".")[0] for model in MODELS}:
+            self.lake.writer.connection.execute(f"create schema built.{schema}")
+
+    def _make_database(self, name: str, *, of: str) -> None:
+        """Make a database of the embedded server anew, as a copy of another one."""
+        postgres = open_postgres(self.lake.settings)
+        engine_for(postgres.url("lake")).dispose()
+        server = engine_for(postgres.url("operations")).connect()
+        with server.execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(sa.text(f"drop database if exists {name} with (force)"))
+            connection.execute(sa.text(f"create database {name} template {of}"))
 
     def take_in(self, arrivals: Arrivals, *, then: Callable[[datetime], None] = lambda _: None) -> None:
         """Take a whole schedule in, by the doors of a lane. then is called after each instant."""
@@ -202,7 +219,6 @@ class Bench:
     def tables_day_by_day(self, arrivals: Arrivals) -> dict[str, str]:
         """Let dbt itself build the models after each day's arrivals, incrementally, and return the digests."""
         names = [model.split(".")[1] for model in MODELS]
-        self.lake.forget()
 
         def build(at: datetime) -> None:
             day = business_date(at, self.lake.settings.business_time_zone)

@@ -6,6 +6,7 @@ import pytest
 import sqlalchemy as sa
 from operations_builders import NOON, a_candidate, a_message, an_open_episode, past_the_baseline, see
 
+from data import postgres_texts
 from data.contracts.personal import Person
 from data.operations import audit, episodes, erasures, outbox, publications
 from data.operations.store import Operations
@@ -128,6 +129,27 @@ def test_words_in_every_table_give_way_to_the_identifier(operations: Operations)
         changed = session.get_one(OutboxRow, mail.message_id)
         assert (changed.subject, changed.text, changed.html) == ("High: T-1", "T-1", "<p>T-1</p>")
         assert changed.idempotency_key == "m1"
+
+
+def test_what_a_killed_one_had_changed_is_written_anew_by_the_next(
+    operations: Operations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def file_of_the_outbox() -> int:
+        with operations.engine.connect() as connection:
+            return int(connection.scalar(sa.text("select pg_relation_filenode('outbox')")) or 0)
+
+    a_mail_about(operations)
+    first = file_of_the_outbox()
+    with monkeypatch.context() as patched:
+        patched.setattr(postgres_texts, "rewrite_tables", killed)
+        with pytest.raises(KeyboardInterrupt):
+            replace_texts(operations.engine, TRACES, leave_out=LEFT_OUT)
+    assert file_of_the_outbox() == first, "the old row lies there still"
+    assert replace_texts(operations.engine, TRACES, leave_out=LEFT_OUT) == {}
+    assert file_of_the_outbox() != first
 
 
 def test_a_history_lets_nothing_but_an_erasure_change_it_and_the_audit_log_not_even_that(

@@ -21,6 +21,7 @@ from data.contracts import CONTRACTS, Kind
 from data.lake.intake import Arrival, take_in
 from data.lake.writer import LakeWriter
 from data.settings import Settings
+from tests.emptying import empty
 from tests.reliability.digests import digest
 from tests.reliability.faults.kinds import (
     EXPIRED,
@@ -39,7 +40,7 @@ from tests.reliability.faults.truth import (
     sessions_truth,
     versions_of,
 )
-from tests.reliability.scratch import Hands, empty
+from tests.reliability.scratch import Hands
 
 OF_THE_BATCH = ("source", "batch_id", "ingested_at")
 """Columns that say how a row came, not what it says."""
