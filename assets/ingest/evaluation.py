@@ -1,7 +1,7 @@
 """Turns the events of a file into contract records by a mapping.
 
-What belongs here: the fields and their types, wall clocks to UTC, the order of records. What does not: rows
-(events.py), the walls around the expressions (sandbox.py), whether a record keeps the contract (data/contracts) and
+What belongs here: wall clocks to UTC, the order of records, chunks. What does not: rows (events.py), fields
+(fields.py), the walls around the expressions (sandbox.py), whether a record keeps the contract (data/contracts) and
 how it is stored (data/lake).
 """
 
@@ -16,38 +16,17 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from assets.ingest.events import Unmatched, build_events, count_unmatched, read_lookups
-from assets.ingest.mapping import FieldClass, Mapping, MappingError, field_class
+from assets.ingest.events import build_events, read_lookups
+from assets.ingest.fields import Fields
+from assets.ingest.mapping import FieldClass, Mapping, field_class
+from assets.ingest.oddities import summarise
 from assets.ingest.reading import LINE, quote_name, read_file
-from assets.ingest.sandbox import FRACTIONAL_TYPES, Sandbox
+from assets.ingest.sandbox import Sandbox
 from assets.ingest.unpacking import Limits, UnreadableFile
-from assets.ingest.wall_clocks import (
-    AWARE_TYPE,
-    NAIVE_TYPES,
-    instant_sql,
-    naive_text_sql,
-    parsed_sql,
-    wall_sql,
-    zone_macros,
-)
+from assets.ingest.wall_clocks import instant_sql, zone_macros
 from data.contracts import CONTRACTS
 
 OUR_LINE = quote_name(LINE)
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """What a mapping made of a file, before anything is judged or stored."""
-
-    file_row_count: int
-    record_count: int
-    empty_fields: tuple[str, ...]
-    lacking_columns: tuple[str, ...]
-    unmatched: tuple[Unmatched, ...]
-    repeated_times: int
-    skipped_times: int
-    first_event_at: datetime | None
-    last_event_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -72,7 +51,7 @@ class Evaluation:
             read_lookups(self._sandbox, file, mapping, limits)
             self._sandbox.lock()
             self._build()
-            self.summary = self._summarise(lacking)
+            self.summary = summarise(self._sandbox, mapping, self._walls, lacking)
             self._drop_what_is_done()
         except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
             self.close()
@@ -130,90 +109,10 @@ class Evaluation:
             for statement in zone_macros(self._mapping.time_zone):
                 self._connection.execute(statement)
         self._walls += [("events", wall) for wall in build_events(self._sandbox, self._file, self._mapping)]
-        types = self._check_fields()
-        self._run_naming_the_culprit(types)
-        self._check_times(types)
-        self._build_mapped(types)
+        fields = Fields(self._sandbox, self._mapping)
+        self._build_mapped(fields.evaluate())
+        self._walls += fields.walls
         self._check_repeated_ids()
-
-    def _check_fields(self) -> dict[str, str]:
-        """Return the type that every field's expression gives, or raise one error that names all bad ones."""
-        types: dict[str, str] = {}
-        problems: list[str] = []
-        for name, expression in self._mapping.fields.items():
-            try:
-                types[name] = self._sandbox.type_of(
-                    f"fields.{name}", expression, "events", grouping=self._grouping()
-                )
-                self._check_type(name, types[name])
-            except MappingError as error:
-                problems.append(str(error).split(": ", 1)[1])
-        if problems:
-            raise MappingError(
-                f"mapping {self._mapping.name} on {self._file.name}: " + "\n  ".join(["", *problems]).strip()
-            )
-        return types
-
-    def _check_type(self, name: str, given: str) -> None:
-        wanted = field_class(self._mapping.kind, name)
-        place = f"fields.{name}"
-        if wanted == "instant" and given in NAIVE_TYPES and self._mapping.time_zone is None:
-            raise self._sandbox.error(
-                place, "gives a time without a zone; set time_zone to the zone of the source's clock"
-            )
-        if wanted == "text" and given in FRACTIONAL_TYPES:
-            raise self._sandbox.error(
-                place, f"gives {given}, so 7 would become '7.0'; write ({self._mapping.fields[name]})::bigint"
-            )
-
-    def _run_naming_the_culprit(self, types: dict[str, str]) -> None:
-        """Evaluate all fields; when that fails on some row, find out which field it was."""
-        parts = [
-            f"({expression}\n) as {quote_name(name)}" for name, expression in self._mapping.fields.items()
-        ]
-        line = f"min({OUR_LINE})" if self._mapping.group_by else OUR_LINE
-        try:
-            self._connection.execute(
-                f"create table evaluated as select {', '.join(parts)}, {line} as {OUR_LINE} "
-                f"from events{self._grouping()}"
-            )
-        except duckdb.Error as whole:
-            for name, part in zip(types, parts, strict=True):
-                probe = f"create or replace temp table probe as select {part} from events{self._grouping()}"
-                self._sandbox.execute(f"fields.{name}", probe)
-            if "must appear in the GROUP BY" in str(whole):
-                raise self._sandbox.error(
-                    "group_by", "is missing; some expression folds several rows, so say which belong together"
-                ) from whole
-            raise self._sandbox.error("fields", str(whole).splitlines()[0]) from whole
-
-    def _check_times(self, types: dict[str, str]) -> None:
-        """Refuse what is no time, and texts that show a wall clock while nobody said whose."""
-        zone = self._mapping.time_zone
-        instants = [name for name in types if field_class(self._mapping.kind, name) == "instant"]
-        for name in instants:
-            place, column, given = f"fields.{name}", quote_name(name), types[name]
-            if given in NAIVE_TYPES or given == "VARCHAR":
-                if zone is not None:
-                    self._walls.append(("evaluated", wall_sql(column, given)))
-                elif given == "VARCHAR":
-                    self._refuse_naive_texts(place, column)
-            elif given != AWARE_TYPE and self._sandbox.one(f"select count({column}) from evaluated")[0]:
-                # A column that is wholly empty has no type worth naming; any other type is a mistake.
-                raise self._sandbox.error(
-                    place, f"gives {given}; a time is a TIMESTAMP or ISO text (epoch: to_timestamp(...))"
-                )
-
-    def _refuse_naive_texts(self, place: str, column: str) -> None:
-        naive = naive_text_sql(column)
-        row = self._sandbox.one(
-            f"select count(*) filter ({naive}), min({column}) filter ({naive}) from evaluated"
-        )
-        if row[0]:
-            raise self._sandbox.error(
-                place,
-                f"{row[0]:,} times such as {row[1]!r} have no zone; set time_zone to the zone of the source's clock",
-            )
 
     def _build_mapped(self, types: dict[str, str]) -> None:
         kind = self._mapping.kind
@@ -248,44 +147,6 @@ class Evaluation:
                 f"{found[0][1]:,} ids stand on several different rows with the same updated_at ({examples}); "
                 "make the id unique, fold the rows with group_by, or say repeated_ids: keep",
             )
-
-    def _summarise(self, lacking: tuple[str, ...]) -> Evaluated:
-        fields = list(self._mapping.fields)
-        counts = ", ".join(f"count({quote_name(name)})" for name in fields)
-        event = self._contract.event_time
-        instant = parsed_sql(quote_name(event))
-        span = f"min({instant}), max({instant})" if event in fields else "null, null"
-        row = self._sandbox.one(f"select count(*), {span}, {counts} from mapped")
-        if row[0] == 0:
-            place = "where" if self._mapping.where is not None else "repeat"
-            raise self._sandbox.error(
-                place, f"keeps none of the {self._sandbox.one('select count(*) from file')[0]:,} rows"
-            )
-        fixed = self._mapping.constants.keys() | self._mapping.defaults.keys()
-        filled = {name for name, count in zip(fields, row[3:], strict=True) if count} | fixed
-        repeated, skipped = self._count_clock_changes()
-        return Evaluated(
-            file_row_count=self._sandbox.one("select count(*) from file")[0],
-            record_count=row[0],
-            empty_fields=tuple(name for name in self._contract.model_fields if name not in filled),
-            lacking_columns=lacking,
-            unmatched=count_unmatched(self._sandbox, self._mapping),
-            repeated_times=repeated,
-            skipped_times=skipped,
-            first_event_at=row[1],
-            last_event_at=row[2],
-        )
-
-    def _count_clock_changes(self) -> tuple[int, int]:
-        repeated = skipped = 0
-        for relation, wall in self._walls:
-            counted = f"count(*) filter (is_repeated({wall})), count(*) filter (is_skipped({wall}))"
-            row = self._sandbox.one(f"select {counted} from {relation}")
-            repeated, skipped = repeated + row[0], skipped + row[1]
-        return repeated, skipped
-
-    def _grouping(self) -> str:
-        return f" group by {', '.join(self._mapping.group_by)}" if self._mapping.group_by else ""
 
 
 def _portable_sql(name: str, given: str, wanted: FieldClass, time_zone: str | None) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from assets.ingest.mapping import Lookup, Mapping
 from assets.ingest.reading import LINE, columns_of, quote_name, read_file
 from assets.ingest.sandbox import FRACTIONAL_TYPES, Sandbox
+from assets.ingest.unconverted import attempt, has_failed
 from assets.ingest.unpacking import Limits, UnreadableFile
 from assets.ingest.wall_clocks import NAIVE_TYPES
 
@@ -21,8 +22,8 @@ OURS = ("event_order", "repeat_number")
 
 
 @dataclass(frozen=True)
-class Unmatched:
-    """How many events found nothing in a lookup, and the line of the first one."""
+class Oddity:
+    """Something that is worth a look: what it is about, how often it was met, and a line on which it stands."""
 
     name: str
     count: int
@@ -53,9 +54,13 @@ def build_events(sandbox: Sandbox, file: Path, mapping: Mapping) -> list[str]:
     condition = f" where ({mapping.where}\n)" if mapping.where is not None else ""
     columns, walls = ["*"], []
     for name, expression in mapping.local_times.items():
-        wall = quote_name(f"wall clock of {name}")
+        wall, shown = quote_name(f"wall clock of {name}"), f"(({expression}\n))::timestamp"
         _require_wall_clock(sandbox, name, expression, rows)
-        columns += [f"(({expression}\n))::timestamp as {wall}", f"in_zone({wall}) as {quote_name(name)}"]
+        columns += [
+            f"{attempt(shown)} as {wall}",
+            f"in_zone({wall}) as {quote_name(name)}",
+            f"{has_failed(shown)} as {quote_name(failure_of(name))}",
+        ]
         walls.append(wall)
     if mapping.order_by:
         columns.append(f"row_number() over (order by {', '.join(mapping.order_by)}) as event_order")
@@ -72,9 +77,14 @@ def build_events(sandbox: Sandbox, file: Path, mapping: Mapping) -> list[str]:
     return walls
 
 
-def count_unmatched(sandbox: Sandbox, mapping: Mapping) -> tuple[Unmatched, ...]:
+def failure_of(local_time: str) -> str:
+    """Return the column of the events that says whether a local time does not convert."""
+    return f"{local_time} does not convert"
+
+
+def count_unmatched(sandbox: Sandbox, mapping: Mapping) -> tuple[Oddity, ...]:
     """Return for each lookup how many events found nothing in it, where there are any."""
-    found = (Unmatched(name, *sandbox.one(_nothing_found(name))) for name in mapping.lookups)
+    found = (Oddity(name, *sandbox.one(_nothing_found(name))) for name in mapping.lookups)
     return tuple(one for one in found if one.count)
 
 

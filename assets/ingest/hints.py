@@ -24,13 +24,15 @@ CLOCK_PATTERNS = (
     (r" \d{1,2}:\d{2}:\d{2} ?[AaPp][Mm]", " %I:%M:%S %p"),
 )
 EPOCH = re.compile(r"not a time: (\d{10}|\d{13})(\.\d+)?")
+CAST = re.compile(r"::\w+$")
+"""A conversion at the end of an expression: what mends the value comes before it."""
 DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 
 
 def hint_for(reason: str, value: str | None, expression: str | None) -> str | None:
     """Return what to try for a refused value (JSON text, or None when it may not be shown); None if nothing fits."""
     found = _read(value)
-    x = expression or "x"
+    x = CAST.sub("", expression or "x")
     if found is None:
         return "the value is empty in these rows; leave such rows out with where" if value == "null" else None
     text = str(found).strip()
@@ -39,7 +41,13 @@ def hint_for(reason: str, value: str | None, expression: str | None) -> str | No
     if "valid number" in reason or "valid integer" in reason:
         return _number_hint(text, x)
     if reason.startswith("Input should be '"):
-        return f"translate the words of the source: case {x} when {_sql_text(text)} then … end"
+        word = f"when {_sql_text(text)} then …"
+        is_case = x.lower().startswith("case ")
+        return (
+            f"add to the case: {word}"
+            if is_case
+            else f"translate the words of the source: case {x} {word} end"
+        )
     if "valid boolean" in reason:
         return f"write a condition: {x} = {_sql_text(text)}"
     return None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from assets.ingest.events import Unmatched
+from assets.ingest.events import Oddity
 from assets.ingest.refusals import RefusalGroup, RefusedRecord
 from data.contracts import Kind
 
@@ -29,7 +29,8 @@ class ShownRecord:
 class ImportReport:
     """The account of one import. read_count = loaded_count + duplicate_count + quarantined_count, always.
 
-    Times are naive UTC. `empty_fields` are contract fields that no record of the file fills. resumed_at: records that
+    Times are naive UTC. `empty_fields` are contract fields that no record of the file fills, `partly_empty` those that
+    some do not; `changed_customers` are ids that stand for two customers. resumed_at: records that
     were in from a run that was stopped; the counts are of the whole file all the same. In a rehearsal nothing was
     stored: loaded_count are the records that would be taken in, and import_id names nothing.
     """
@@ -51,11 +52,12 @@ class ImportReport:
     last_event_at: datetime | None
     refusals: tuple[RefusalGroup, ...]
     empty_fields: tuple[str, ...]
+    partly_empty: tuple[Oddity, ...]
+    changed_customers: tuple[Oddity, ...]
     lacking_columns: tuple[str, ...]
-    unmatched: tuple[Unmatched, ...]
-    time_zone: str | None
-    repeated_times: int
-    skipped_times: int
+    unmatched: tuple[Oddity, ...]
+    repeated_times: Oddity
+    skipped_times: Oddity
     notes: tuple[str, ...]
     batch_ids: tuple[str, ...]
     shown: tuple[ShownRecord, ...] = ()
@@ -115,18 +117,26 @@ class ImportReport:
 
     def _oddities(self) -> list[str]:
         lines = [
-            f"  {lookup.count:,} found nothing in the lookup {lookup.name}, first at {self.place} {lookup.line:,}"
+            f"  {lookup.count:,} found nothing in the lookup {lookup.name}{self._first_at(lookup)}"
             for lookup in self.unmatched
         ]
-        if self.repeated_times:
+        for oddity, told in (
+            (self.repeated_times, "occur twice in {}; taken as the earlier"),
+            (self.skipped_times, "never occur in {}; shifted by the gap"),
+        ):
+            if oddity.count:
+                lines.append(f"  {oddity.count:,} times {told.format(oddity.name)}{self._first_at(oddity)}")
+        if self.changed_customers:
+            ids = len(self.changed_customers)
+            first = self.changed_customers[0]
             lines.append(
-                f"  {self.repeated_times:,} times occur twice in {self.time_zone}; taken as the earlier"
-            )
-        if self.skipped_times:
-            lines.append(
-                f"  {self.skipped_times:,} times never occur in {self.time_zone}; shifted by the gap"
+                f"  {ids:,} {'id names' if ids == 1 else 'ids name'} two customers, and the newest version counts: "
+                f"is it one id for two things? {first.name} at {self.place} {first.line:,}"
             )
         return lines
+
+    def _first_at(self, oddity: Oddity) -> str:
+        return f", first at {self.place} {oddity.line:,}" if oddity.line is not None else ""
 
     def _shown(self) -> list[str]:
         lines = []
@@ -162,6 +172,9 @@ class ImportReport:
             lines += ["", f"Columns that this file lacks: {', '.join(self.lacking_columns)}"]
         if self.empty_fields:
             lines += ["", f"Fields that stayed empty: {', '.join(self.empty_fields)}"]
+        if self.partly_empty:
+            told = [f"{one.name} in {one.count:,}{self._first_at(one)}" for one in self.partly_empty]
+            lines += ["", "Fields that some records lack:", *(f"  - {one}" for one in told)]
         if self.notes:
             lines += ["", "What to know about this source:", *(f"  - {note}" for note in self.notes)]
         return lines

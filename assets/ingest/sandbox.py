@@ -42,6 +42,13 @@ class Sandbox:
             },
         )
         self.connection.execute("set TimeZone = 'UTC'")
+        # It would take an expression that fails on some row out of the try() that stands around it.
+        self.connection.execute("set disabled_optimizers = 'common_subexpressions'")
+
+    @property
+    def file_name(self) -> str:
+        """The file, as errors name it."""
+        return self._file.name
 
     def lock(self) -> None:
         """Take the file system away, for good."""
@@ -104,7 +111,7 @@ class Sandbox:
         if DECIMAL_COMMA.search(line):
             return f"{line} (a decimal comma: replace(x, ',', '.')::double)"
         if "Conversion Error" in line or "Could not" in line:
-            return f"{line} (use try_cast or try_strptime to leave such values empty)"
+            return f"{line} (no row converts; use try_cast or try_strptime where that is meant)"
         return line
 
 

@@ -21,7 +21,6 @@ reported_late. A missing join says nothing unless the source reports attendance;
             when judged.reports_attendance and judged.tutor_joined_at is null then 'tutor_no_show'
             when
                 judged.reports_customer_attendance
-                and judged.tutor_joined_at is not null
                 and judged.customer_joined_at is null
                 and judged.customer_left_at is null
                 then 'student_no_show'

@@ -139,7 +139,7 @@ def test_a_time_that_occurs_twice_is_the_earlier_one_and_counted(lake: LakeWrite
     mapping = bookings_mapping(fields={"updated_at": "timestamp '2026-01-01'"})
     report = run_import(lake, write_text(tmp_path, one_booking("2025-11-02 01:30")), mapping)
     assert starts(lake) == {"a": datetime(2025, 11, 2, 5, 30)}
-    assert (report.repeated_times, report.skipped_times) == (1, 0)
+    assert (report.repeated_times.count, report.skipped_times.count) == (1, 0)
     assert "1 times occur twice in America/New_York" in report.render()
 
 
@@ -147,7 +147,7 @@ def test_a_time_that_never_occurs_is_shifted_and_counted(lake: LakeWriter, tmp_p
     mapping = bookings_mapping(fields={"updated_at": "timestamp '2026-01-01'"})
     report = run_import(lake, write_text(tmp_path, one_booking("2025-03-09 02:30:00.25")), mapping)
     assert starts(lake) == {"a": datetime(2025, 3, 9, 7, 30, 0, 250_000)}
-    assert (report.repeated_times, report.skipped_times) == (0, 1)
+    assert (report.repeated_times.count, report.skipped_times.count) == (0, 1)
 
 
 def test_a_zone_with_half_hour_clock_changes_is_read_right(lake: LakeWriter, tmp_path: Path) -> None:

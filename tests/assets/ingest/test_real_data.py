@@ -300,7 +300,7 @@ def test_a_second_import_of_a_real_set_adds_nothing(name: str, request: pytest.F
         assert (first.loaded_count, first.quarantined_count) == (first.read_count, 0)
         assert (second.loaded_count, second.duplicate_count) == (0, first.read_count)
         assert first.notes, "what the source lacks is said"
-        assert (first.repeated_times, first.skipped_times) == (0, 0)
+        assert (first.repeated_times.count, first.skipped_times.count) == (0, 0)
     account = imported.lake.read("select * from lake.raw_quality.ingestion_batches")
     rest = (
         pl.col("read_count")

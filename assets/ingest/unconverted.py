@@ -1,0 +1,51 @@
+"""What an expression cannot convert stays as it was written: the record is refused with it, and the others come in.
+
+What belongs here: SQL that tries, that tells a failure from nothing, and that gives what stood in the file. What does
+not: when it is used (evaluation.py).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import duckdb
+
+from assets.ingest.reading import quote_name
+from data.lake.connection import quote
+
+
+def attempt(expression: str) -> str:
+    """Return SQL that gives the value of an expression, NULL on the rows on which it fails."""
+    return f"try(({expression}\n))"
+
+
+def has_failed(expression: str) -> str:
+    """Return a condition: the expression fails on this row, which is not the same as giving nothing."""
+    return f"(try(coalesce(({expression}\n)::varchar, '')) is null)"
+
+
+def as_written(columns: Sequence[str]) -> str:
+    """Return SQL that gives what stands in these columns, NULL where nothing does."""
+    listed = ", ".join(f"{quote_name(column)}::varchar" for column in columns)
+    return f"nullif(concat_ws(' ', {listed}), '')" if listed else "null::varchar"
+
+
+def names_in(connection: duckdb.DuckDBPyConnection, expression: str) -> list[str]:
+    """Return the names that an expression reads, in the order in which it reads them, each once."""
+    statement = quote(f"select ({expression}\n) as value from events")
+    row = connection.execute(f"select json_serialize_sql({statement})").fetchone()
+    assert row is not None
+    return list(dict.fromkeys(_column_names(json.loads(row[0]))))
+
+
+def _column_names(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if node.get("class") == "COLUMN_REF":
+            yield str(node["column_names"][0])
+        for part in node.values():
+            yield from _column_names(part)
+    elif isinstance(node, list):
+        for part in node:
+            yield from _column_names(part)
