@@ -108,8 +108,9 @@ class Evaluation:
         if self._mapping.time_zone is not None:
             for statement in zone_macros(self._mapping.time_zone):
                 self._connection.execute(statement)
-        self._walls += [("events", wall) for wall in build_events(self._sandbox, self._file, self._mapping)]
-        fields = Fields(self._sandbox, self._mapping)
+        times = build_events(self._sandbox, self._file, self._mapping)
+        self._walls += [("events", wall) for wall in times.walls]
+        fields = Fields(self._sandbox, self._mapping, times.failing)
         self._build_mapped(fields.evaluate())
         self._walls += fields.walls
         self._check_repeated_ids()

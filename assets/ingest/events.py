@@ -11,7 +11,7 @@ from pathlib import Path
 from assets.ingest.mapping import Lookup, Mapping
 from assets.ingest.reading import LINE, columns_of, quote_name, read_file
 from assets.ingest.sandbox import FRACTIONAL_TYPES, Sandbox
-from assets.ingest.unconverted import attempt, has_failed
+from assets.ingest.unconverted import stands_on
 from assets.ingest.unpacking import Limits, UnreadableFile
 from assets.ingest.wall_clocks import NAIVE_TYPES
 
@@ -41,8 +41,16 @@ def read_lookups(sandbox: Sandbox, file: Path, mapping: Mapping, limits: Limits)
         read_file(sandbox.connection, beside, lookup.read, limits=limits, relation=_rows_of(name))
 
 
-def build_events(sandbox: Sandbox, file: Path, mapping: Mapping) -> list[str]:
-    """Make `events`, and return the SQL of the wall clocks in it, which are looked at for oddities."""
+@dataclass(frozen=True)
+class LocalTimes:
+    """SQL of the wall clocks among the events, and by name of a local time the lines that it does not convert."""
+
+    walls: tuple[str, ...]
+    failing: dict[str, tuple[int, ...]]
+
+
+def build_events(sandbox: Sandbox, file: Path, mapping: Mapping) -> LocalTimes:
+    """Make `events`. A local time that does not convert on some row is empty there."""
     _refuse_clashes(sandbox, mapping)
     rows = "file"
     for name, lookup in mapping.lookups.items():
@@ -52,15 +60,14 @@ def build_events(sandbox: Sandbox, file: Path, mapping: Mapping) -> list[str]:
     for column in mapping.order_by:
         sandbox.type_of("order_by", column, rows)
     condition = f" where ({mapping.where}\n)" if mapping.where is not None else ""
-    columns, walls = ["*"], []
+    columns, walls, failing = ["*"], [], {}
     for name, expression in mapping.local_times.items():
         wall, shown = quote_name(f"wall clock of {name}"), f"(({expression}\n))::timestamp"
         _require_wall_clock(sandbox, name, expression, rows)
-        columns += [
-            f"{attempt(shown)} as {wall}",
-            f"in_zone({wall}) as {quote_name(name)}",
-            f"{has_failed(shown)} as {quote_name(failure_of(name))}",
-        ]
+        failing[name] = _failing_lines(sandbox, mapping, name, shown, rows)
+        if failing[name]:
+            shown = f"case when {stands_on(failing[name])} then null else {shown} end"
+        columns += [f"{shown} as {wall}", f"in_zone({wall}) as {quote_name(name)}"]
         walls.append(wall)
     if mapping.order_by:
         columns.append(f"row_number() over (order by {', '.join(mapping.order_by)}) as event_order")
@@ -74,12 +81,16 @@ def build_events(sandbox: Sandbox, file: Path, mapping: Mapping) -> list[str]:
     )
     for column in mapping.group_by:
         sandbox.type_of("group_by", column, "events")
-    return walls
+    return LocalTimes(tuple(walls), failing)
 
 
-def failure_of(local_time: str) -> str:
-    """Return the column of the events that says whether a local time does not convert."""
-    return f"{local_time} does not convert"
+def _failing_lines(sandbox: Sandbox, mapping: Mapping, name: str, shown: str, rows: str) -> tuple[int, ...]:
+    place = f"local_times.{name}"
+    lines = sandbox.failing_lines(place, shown, rows, where=mapping.where)
+    if lines and mapping.group_by:
+        # Of several rows that become one record, none stands for it.
+        sandbox.execute(place, f"create or replace temp table probe as select {shown} as value from {rows}")
+    return lines
 
 
 def count_unmatched(sandbox: Sandbox, mapping: Mapping) -> tuple[Oddity, ...]:

@@ -6,26 +6,26 @@ What belongs here: the type that a field gives, and what becomes of a value that
 
 from __future__ import annotations
 
+from collections.abc import Mapping as Mapped
+
 import duckdb
 
-from assets.ingest.events import failure_of
 from assets.ingest.mapping import Mapping, MappingError, field_class
 from assets.ingest.reading import LINE, columns_of, quote_name
 from assets.ingest.sandbox import FRACTIONAL_TYPES, Sandbox
-from assets.ingest.unconverted import as_written, attempt, has_failed, names_in
+from assets.ingest.unconverted import as_written, names_in, stands_on
 from assets.ingest.wall_clocks import AWARE_TYPE, NAIVE_TYPES, naive_text_sql, wall_sql
 from data.contracts import CONTRACTS
 
 OUR_LINE = quote_name(LINE)
-FAILS_ON_A_ROW = (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException)
-"""What an expression raises because of a value; everything else is about the expression, or the machine."""
+Lines = tuple[int, ...]
 
 
 class Fields:
-    """The fields of one mapping over the events of one file."""
+    """The fields of one mapping over the events of one file. failing_times: by local time the lines it fails on."""
 
-    def __init__(self, sandbox: Sandbox, mapping: Mapping) -> None:
-        self._sandbox, self._mapping = sandbox, mapping
+    def __init__(self, sandbox: Sandbox, mapping: Mapping, failing_times: Mapped[str, Lines]) -> None:
+        self._sandbox, self._mapping, self._failing_times = sandbox, mapping, failing_times
         self._connection = sandbox.connection
         self._contract = CONTRACTS[mapping.kind]
         self.walls: list[tuple[str, str]] = []
@@ -71,22 +71,22 @@ class Fields:
 
     def _evaluate(self, types: dict[str, str]) -> None:
         """Evaluate all fields. What does not convert on some row stands there as it was written, to be refused."""
-        kept = self._reading_failed_times(types)
+        kept = {name: lines for name in types if (lines := self._failing_with_a_time(name))}
         try:
             self._create_evaluated(kept)
         except duckdb.Error as error:
-            kept |= self._failing(types, error)
+            self._add_failing(kept, types, error)
             self._create_evaluated(kept)
-        lost = {name for name in self._required_instants(types) if name not in kept and self._has_gaps(name)}
+        lost = [name for name in self._required_instants(types) if name not in kept and self._has_gaps(name)]
         if lost and not self._mapping.group_by:
-            kept |= lost
+            kept |= dict.fromkeys(lost, ())
             self._create_evaluated(kept)
         types.update(dict.fromkeys(kept, "VARCHAR"))
 
-    def _create_evaluated(self, kept: set[str]) -> None:
+    def _create_evaluated(self, kept: Mapped[str, Lines]) -> None:
         fields = self._mapping.fields
         parts = [
-            f"{self._kept(name) if name in kept else f'({fields[name]}{chr(10)})'} as {quote_name(name)}"
+            f"{self._kept(name, kept[name]) if name in kept else f'({fields[name]}{chr(10)})'} as {quote_name(name)}"
             for name in fields
         ]
         line = f"min({OUR_LINE})" if self._mapping.group_by else OUR_LINE
@@ -95,74 +95,56 @@ class Fields:
             f"from events{self._grouping()}"
         )
 
-    def _kept(self, name: str) -> str:
+    def _kept(self, name: str, failing: Lines) -> str:
         """Return SQL of a field that gives what stands in the file where the expression does not convert it."""
         expression, times = self._mapping.fields[name], self._mapping.local_times
         names = names_in(self._connection, expression)
-        read = [one for name in names for one in (self._names_in_time(name) if name in times else [name])]
+        read = [
+            column
+            for one in names
+            for column in (names_in(self._connection, times[one]) if one in times else [one])
+        ]
         known = {column.lower() for column in columns_of(self._connection)}
         written = as_written([column for column in dict.fromkeys(read) if column.lower() in known])
-        value = attempt(expression)
-        failures = [quote_name(failure_of(one)) for one in names if one in times]
-        if name in self._contract.model_fields and self._contract.model_fields[name].is_required():
-            failures = ["true"]  # without it, the record is refused in any case
-        gone = f"({value} is null and ({' or '.join(failures) or 'false'}))"
-        return f"(case when {has_failed(expression)} or {gone} then {written} else {value}::varchar end)"
+        # Without a needed field the record is refused in any case, so what stands in the file says more than nothing.
+        is_needed = self._contract.model_fields[name].is_required()
+        gone = "true" if is_needed else stands_on(self._failing_with_a_time(name))
+        return (
+            f"(case when {stands_on(failing)} then {written} "
+            f"when {gone} and (({expression}\n) is null) then {written} else ({expression}\n)::varchar end)"
+        )
 
-    def _names_in_time(self, local_time: str) -> list[str]:
-        return names_in(self._connection, self._mapping.local_times[local_time])
-
-    def _reading_failed_times(self, types: dict[str, str]) -> set[str]:
-        """Return the fields that read a local time which does not convert on some row."""
-        failed = {name for name in self._mapping.local_times if self._fails_somewhere(name)}
-        for name in failed:
-            shown = f"({self._mapping.local_times[name]}\n)::timestamp"
-            if self._mapping.group_by or not self._converts_anything(shown):
-                probe = f"create or replace temp table probe as select {shown} as value from events"
-                self._sandbox.execute(f"local_times.{name}", probe)
-        reading = {
-            name
-            for name, expression in self._mapping.fields.items()
-            if failed.intersection(names_in(self._connection, expression))
-        }
-        return {name for name in reading if self._can_stay_as_written(name)} if failed else set()
-
-    def _fails_somewhere(self, local_time: str) -> bool:
-        failure = quote_name(failure_of(local_time))
-        return bool(self._sandbox.one(f"select count(*) from events where {failure}")[0])
-
-    def _converts_anything(self, expression: str) -> bool:
-        return bool(self._sandbox.one(f"select count({attempt(expression)}) from events")[0])
+    def _failing_with_a_time(self, name: str) -> Lines:
+        """Return the lines on which a local time that the field reads does not convert."""
+        if not any(self._failing_times.values()) or not self._can_stay_as_written(name):
+            return ()
+        read = names_in(self._connection, self._mapping.fields[name])
+        return tuple(line for time in read for line in self._failing_times.get(time, ()))
 
     def _can_stay_as_written(self, name: str) -> bool:
         # A text has no other form, and what it is made of may be somebody's name.
         return field_class(self._mapping.kind, name) in ("instant", "number", "flag")
 
-    def _failing(self, types: dict[str, str], whole: duckdb.Error) -> set[str]:
-        """Return the fields that fail on some row; raise an error that names the one that cannot be kept."""
-        failing = set()
+    def _add_failing(self, kept: dict[str, Lines], types: dict[str, str], whole: duckdb.Error) -> None:
+        """Add the fields that fail on some row; raise an error that names the one that cannot be kept."""
+        found = False
         for name, expression in self._mapping.fields.items():
+            place = f"fields.{name}"
             part = f"({expression}\n) as {quote_name(name)}"
             probe = f"create or replace temp table probe as select {part} from events{self._grouping()}"
             try:
-                self._sandbox.execute(f"fields.{name}", probe)
+                self._sandbox.execute(place, probe)
             except MappingError:
-                # One that converts nothing is a mistake of the mapping, not of some rows.
-                if (
-                    not isinstance(whole, FAILS_ON_A_ROW)
-                    or self._mapping.group_by
-                    or not self._can_stay_as_written(name)
-                    or not self._converts_anything(expression)
-                ):
+                if self._mapping.group_by or not self._can_stay_as_written(name):
                     raise
-                failing.add(name)
-        if not failing:
+                kept[name] = self._sandbox.failing_lines(place, expression, "events")
+                found = True
+        if not found:
             if "must appear in the GROUP BY" in str(whole):
                 raise self._sandbox.error(
                     "group_by", "is missing; some expression folds several rows, so say which belong together"
                 ) from whole
             raise self._sandbox.error("fields", str(whole).splitlines()[0]) from whole
-        return failing
 
     def _required_instants(self, types: dict[str, str]) -> list[str]:
         fields = self._contract.model_fields

@@ -17,9 +17,14 @@ from typing import Any
 import duckdb
 
 from assets.ingest.mapping import Mapping, MappingError
-from assets.ingest.reading import columns_of
+from assets.ingest.reading import LINE, columns_of, quote_name
+from assets.ingest.unconverted import stands_on
 from assets.ingest.unpacking import Limits
 
+FAILS_ON_A_ROW = (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException)
+"""What an expression raises because of a value; everything else is about the expression, or the machine."""
+MOST_FAILING = 1_000
+"""Rows on which an expression may fail. More are a mistake of the mapping."""
 DECIMAL_COMMA = re.compile(r"'-?\d+,\d+'")
 FRACTIONAL_TYPES = ("DOUBLE", "FLOAT")
 
@@ -42,7 +47,7 @@ class Sandbox:
             },
         )
         self.connection.execute("set TimeZone = 'UTC'")
-        # It would take an expression that fails on some row out of the try() that stands around it.
+        # It would take an expression out of the case that keeps it from the rows on which it fails.
         self.connection.execute("set disabled_optimizers = 'common_subexpressions'")
 
     @property
@@ -71,6 +76,42 @@ class Sandbox:
             self.connection.execute(sql)
         except duckdb.Error as error:
             raise self.error(place, self._explained(error)) from error
+
+    def failing_lines(
+        self, place: str, expression: str, relation: str, *, where: str | None = None
+    ) -> tuple[int, ...]:
+        """Return the lines of a relation on which an expression fails.
+
+        Raises MappingError if that is not because of a value, if no row converts, or if very many do not. The lines are
+        found by halving: DuckDB's try() crashes on some expressions.
+        """
+        probe = f"select count(({expression}\n)) from {relation} where ({where or 'true'}\n)"
+        whole = self._failure_of(probe)
+        if whole is None:
+            return ()
+        line = quote_name(LINE)
+        low, high = self.one(f"select min({line}), max({line}) from {relation}")
+        failing: list[int] = []
+        waiting = [(low, high)]
+        while waiting and len(failing) <= MOST_FAILING and isinstance(whole, FAILS_ON_A_ROW):
+            low, high = waiting.pop()
+            if self._failure_of(f"{probe} and {line} between {low} and {high}") is None:
+                continue
+            if low == high:
+                failing.append(low)
+            else:
+                middle = (low + high) // 2
+                waiting += [(middle + 1, high), (low, middle)]
+        if not 0 < len(failing) <= MOST_FAILING or not self.one(f"{probe} and not {stands_on(failing)}")[0]:
+            raise self.error(place, self._explained(whole)) from whole
+        return tuple(failing)
+
+    def _failure_of(self, sql: str) -> duckdb.Error | None:
+        try:
+            self.connection.execute(sql).fetchall()
+        except duckdb.Error as error:
+            return error
+        return None
 
     def type_of(self, place: str, expression: str, relation: str, *, grouping: str = "") -> str:
         """Return the type of one expression over a relation; it must be one expression and nothing else."""
@@ -111,7 +152,7 @@ class Sandbox:
         if DECIMAL_COMMA.search(line):
             return f"{line} (a decimal comma: replace(x, ',', '.')::double)"
         if "Conversion Error" in line or "Could not" in line:
-            return f"{line} (no row converts; use try_cast or try_strptime where that is meant)"
+            return f"{line} (that row is not the only one; use try_cast or try_strptime where that is meant)"
         return line
 
 

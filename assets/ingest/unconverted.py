@@ -1,29 +1,24 @@
 """What an expression cannot convert stays as it was written: the record is refused with it, and the others come in.
 
-What belongs here: SQL that tries, that tells a failure from nothing, and that gives what stood in the file. What does
-not: when it is used (evaluation.py).
+What belongs here: which columns an expression reads, and SQL that puts what stands in the file in place of its value.
+What does not: finding the rows (sandbox.py), and when it is done (fields.py).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import duckdb
 
-from assets.ingest.reading import quote_name
+from assets.ingest.reading import LINE, quote_name
 from data.lake.connection import quote
 
 
-def attempt(expression: str) -> str:
-    """Return SQL that gives the value of an expression, NULL on the rows on which it fails."""
-    return f"try(({expression}\n))"
-
-
-def has_failed(expression: str) -> str:
-    """Return a condition: the expression fails on this row, which is not the same as giving nothing."""
-    return f"(try(coalesce(({expression}\n)::varchar, '')) is null)"
+def stands_on(lines: Collection[int]) -> str:
+    """Return a condition: the row is one of these lines of the file."""
+    return f"{quote_name(LINE)} in ({', '.join(map(str, lines))})" if lines else "false"
 
 
 def as_written(columns: Sequence[str]) -> str:

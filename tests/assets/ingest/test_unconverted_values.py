@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from import_builders import BOOKINGS, bookings_mapping, rehearse, run_import, sessions_of, write_text
 
+from assets.ingest import sandbox
 from assets.ingest.events import Oddity
 from assets.ingest.mapping import MappingError
 from assets.ingest.report import ImportReport
@@ -102,6 +103,21 @@ def test_an_expression_that_converts_no_row_or_makes_a_text_is_a_mistake_of_the_
     with pytest.raises(MappingError) as error:
         rehearse(write_text(tmp_path, LESSONS), bookings_mapping(**merged))
     assert message in str(error.value)
+
+
+def test_an_expression_that_fails_on_very_many_rows_is_a_mistake_of_the_mapping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [f"{number:03},anna,p1,maths,2026-01-10 15:00,,{'?' if number % 2 else 4}" for number in range(20)]
+    file = write_text(tmp_path, "\n".join([BOOKINGS.splitlines()[0], *rows]))
+    mapping = bookings_mapping(
+        fields={"student_rating": "stars::double"}, constants={"reports_attendance": False}
+    )
+    monkeypatch.setattr(sandbox, "MOST_FAILING", 10)
+    assert rehearse(file, mapping).quarantined_count == 10
+    monkeypatch.setattr(sandbox, "MOST_FAILING", 9)
+    with pytest.raises(MappingError, match="fields.student_rating: Conversion Error"):
+        rehearse(file, mapping)
 
 
 def test_a_field_that_some_records_lack_is_told_with_the_first_line(tmp_path: Path) -> None:
