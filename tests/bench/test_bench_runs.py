@@ -2,8 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,16 @@ from data.clock import FixedClock
 from data.settings import PROJECT_ROOT
 
 pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    # Not pytest's own folder: that one is closed to the user the embedded server runs as. Nor the state of other
+    # tests: some of them read every file of it, and a bench leaves many.
+    made = Path(tempfile.mkdtemp(prefix="chalk-bench-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
 
 
 def the_bench(state: Path, *arguments: str) -> tuple[str, list[dict[str, Any]]]:
@@ -30,8 +43,8 @@ def the_bench(state: Path, *arguments: str) -> tuple[str, list[dict[str, Any]]]:
     return done.stdout, json.loads((state / "bench" / "results.json").read_text())["figures"]
 
 
-def test_pull_and_aggregates_print_ratios_with_both_medians(state_folder: Path) -> None:
-    printed, figures = the_bench(state_folder / "bench-state", "pull", "aggregates")
+def test_pull_and_aggregates_print_ratios_with_both_medians(folder: Path) -> None:
+    printed, figures = the_bench(folder, "pull", "aggregates")
     assert {figure["piece"] for figure in figures} == {"pull", "aggregates"}
     assert all(figure["ratio"] > 0 for figure in figures)
     assert all(len(figure["product_seconds"]) == len(figure["yardstick_seconds"]) >= 3 for figure in figures)
