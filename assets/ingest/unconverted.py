@@ -13,7 +13,6 @@ from typing import Any
 import duckdb
 
 from assets.ingest.reading import LINE, quote_name
-from data.lake.connection import quote
 
 
 def stands_on(lines: Collection[int]) -> str:
@@ -29,8 +28,8 @@ def as_written(columns: Sequence[str]) -> str:
 
 def names_in(connection: duckdb.DuckDBPyConnection, expression: str) -> list[str]:
     """Return the names that an expression reads, in the order in which it reads them, each once."""
-    statement = quote(f"select ({expression}\n) as value from events")
-    row = connection.execute(f"select json_serialize_sql({statement})").fetchone()
+    statement = f"select ({expression}\n) as value from events"
+    row = connection.execute("select json_serialize_sql($statement)", {"statement": statement}).fetchone()
     assert row is not None
     return list(dict.fromkeys(_column_names(json.loads(row[0]))))
 

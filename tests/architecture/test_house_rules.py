@@ -25,6 +25,8 @@ BUILT_SQL: dict[str, str] = {
     "assets/act/names.py": "the table's name is one of two words of the function itself; ids are parameters",
     "assets/ingest/evaluation.py": "the expressions of a mapping file are SQL; values of the file are never text",
     "assets/ingest/events.py": "key columns of a lookup are called as its file calls them, quoted",
+    "assets/ingest/fields.py": "the expressions of a mapping file are SQL; values of the file are never text",
+    "assets/ingest/oddities.py": "fields are called as the contract calls them, quoted",
     "assets/ingest/reading.py": "columns are called as the file calls them, quoted",
     "data/operations/migrations/versions/0001_create_operations.py": "a trigger is made for each named table",
     "data/postgres_texts.py": "tables and columns are called as the database calls them, quoted; texts are parameters",
