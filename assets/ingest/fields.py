@@ -75,7 +75,7 @@ class Fields:
         try:
             self._create_evaluated(kept)
         except duckdb.Error as error:
-            self._add_failing(kept, types, error)
+            self._add_failing(kept, error)
             self._create_evaluated(kept)
         lost = [name for name in self._required_instants(types) if name not in kept and self._has_gaps(name)]
         if lost and not self._mapping.group_by:
@@ -125,7 +125,7 @@ class Fields:
         # A text has no other form, and what it is made of may be somebody's name.
         return field_class(self._mapping.kind, name) in ("instant", "number", "flag")
 
-    def _add_failing(self, kept: dict[str, Lines], types: dict[str, str], whole: duckdb.Error) -> None:
+    def _add_failing(self, kept: dict[str, Lines], whole: duckdb.Error) -> None:
         """Add the fields that fail on some row; raise an error that names the one that cannot be kept."""
         found = False
         for name, expression in self._mapping.fields.items():

@@ -152,7 +152,7 @@ class Sandbox:
         if DECIMAL_COMMA.search(line):
             return f"{line} (a decimal comma: replace(x, ',', '.')::double)"
         if "Conversion Error" in line or "Could not" in line:
-            return f"{line} (that row is not the only one; use try_cast or try_strptime where that is meant)"
+            return f"{line} (use try_cast or try_strptime to leave such values empty)"
         return line
 
 
